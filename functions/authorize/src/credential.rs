@@ -1,0 +1,160 @@
+//! Finding the token in a request: every form that registry clients send.
+
+use crate::event::Credentials;
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use latchkey::token::{Prefix, Token};
+
+/// Some clients leave the padding away.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What a request offers as its credential.
+#[derive(Debug)]
+pub enum Presented {
+    /// A well-formed token of this deployment, once or several times.
+    Token(Token),
+    /// Nothing, or nothing of ours.
+    Nothing,
+    /// Two different tokens of ours: it is not for us to choose.
+    Several,
+    /// A token in the query string, where logs and histories keep it.
+    InQuery,
+}
+
+/// Looks into every place. Headers may hold credentials that are not ours (NuGet keys are often dummies): what is no
+/// token with our prefix does not count.
+pub fn find(credentials: &Credentials, prefix: &Prefix) -> Presented {
+    let ours = |text: &str| text.trim().parse::<Token>().ok().filter(|token| token.has_prefix(prefix));
+    if credentials.query.iter().any(|value| ours(value).is_some()) {
+        return Presented::InQuery;
+    }
+    let authorization = credentials.authorization.iter().filter_map(|value| in_authorization(value, ours));
+    let keys = credentials.keys.iter().filter_map(|value| ours(value));
+    let mut tokens = authorization.chain(keys);
+    let Some(first) = tokens.next() else { return Presented::Nothing };
+    if tokens.any(|other| other.expose() != first.expose()) { Presented::Several } else { Presented::Token(first) }
+}
+
+/// `Basic` with the token as password, or as user name with an empty password (pip); `Bearer`; `Token`; or the bare
+/// token (cargo, gem, hex). Schemes are case-insensitive (RFC 9110, section 11.1).
+fn in_authorization(value: &str, ours: impl Fn(&str) -> Option<Token>) -> Option<Token> {
+    let value = value.trim();
+    let Some((scheme, rest)) = value.split_once(' ') else { return ours(value) };
+    if scheme.eq_ignore_ascii_case("basic") {
+        let decoded = zeroize::Zeroizing::new(BASE64.decode(rest.trim()).ok()?);
+        let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+        ours(if password.is_empty() { user } else { password })
+    } else if scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token") {
+        ours(rest)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use latchkey::clock::Timestamp;
+    use latchkey::id::OwnerKey;
+    use proptest::prelude::*;
+
+    fn mint(prefix: &str) -> Token {
+        Token::mint(&prefix.parse().unwrap(), OwnerKey::of("i", "s"), Timestamp::from_secs(1_800_000_000)).unwrap()
+    }
+
+    fn found(authorization: &[String], keys: &[String], query: &[String]) -> Presented {
+        let credentials = Credentials { authorization: authorization.into(), keys: keys.into(), query: query.into() };
+        find(&credentials, &Prefix::default())
+    }
+
+    fn in_header(value: String) -> Option<String> {
+        match found(&[value], &[], &[]) {
+            Presented::Token(token) => Some(token.expose().into()),
+            _ => None,
+        }
+    }
+
+    fn basic(text: &str) -> String {
+        format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(text))
+    }
+
+    #[test]
+    fn every_form_that_clients_send_is_found() {
+        let t = mint("lk").expose().to_owned();
+        for value in [
+            t.clone(),
+            format!("  {t}\t"),
+            format!("Bearer {t}"),
+            format!("bearer   {t} "),
+            format!("Token {t}"),
+            basic(&format!("anyone:{t}")),
+            basic(&format!("__token__:{t}")),
+            basic(&format!("{t}:")),
+            basic(&format!(":{t}")),
+            basic(&format!("u:{t}")).replacen("Basic", "bASIC", 1),
+            basic(&format!("u:{t}")).trim_end_matches('=').into(),
+        ] {
+            assert_eq!(in_header(value.clone()), Some(t.clone()), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_of_ours_is_no_credential() {
+        let t = mint("lk").expose().to_owned();
+        for value in [
+            String::new(),
+            "Bearer".into(),
+            "Bearer ".into(),
+            "Basic Og==".into(),
+            "Basic !!!".into(),
+            format!("Basic {t}"),
+            basic("user:password"),
+            basic(&t),
+            basic(&format!("{t}:x")),
+            format!("Digest {t}"),
+            format!("Bearer {}", mint("zz").expose()),
+            format!("{t}x"),
+            format!("Bearer {t}, Bearer {t}"),
+        ] {
+            assert_eq!(in_header(value.clone()), None, "{value}");
+        }
+        let not_utf8 = format!("Basic {}", base64::prelude::BASE64_STANDARD.encode([0xff, b':', 0xfe]));
+        assert_eq!(in_header(not_utf8), None);
+    }
+
+    #[test]
+    fn of_several_sources_the_one_with_our_prefix_counts() {
+        let t = mint("lk").expose().to_owned();
+        assert!(matches!(found(&[basic("u:p")], &[t.clone()], &[]), Presented::Token(_)));
+        assert!(matches!(found(&[format!("Bearer {t}")], &["dummy".into()], &[]), Presented::Token(_)));
+        assert!(matches!(found(&[format!("Bearer {t}")], &[t], &[]), Presented::Token(_)));
+    }
+
+    #[test]
+    fn two_different_tokens_are_too_many() {
+        let (one, two) = (mint("lk").expose().to_owned(), mint("lk").expose().to_owned());
+        assert!(matches!(found(&[one.clone()], &[two.clone()], &[]), Presented::Several));
+        assert!(matches!(found(&[one, two], &[], &[]), Presented::Several));
+    }
+
+    #[test]
+    fn a_token_in_the_query_string_is_seen_whatever_else_is_sent() {
+        let t = mint("lk").expose().to_owned();
+        assert!(matches!(found(&[format!("Bearer {t}")], &[], &["1".into(), t]), Presented::InQuery));
+        assert!(matches!(found(&[], &[], &["1".into()]), Presented::Nothing));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), scheme in "[Bb]asic |Bearer |") {
+            let text = String::from_utf8_lossy(&bytes);
+            in_header(format!("{scheme}{text}"));
+            in_header(format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(&bytes)));
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The Lambda authorizer: may this request pass?
+//!
+//! An event becomes a [`event::Request`] and its [`event::Credentials`]; [`credential`] finds the token, the store its
+//! record, and [`Function::handle`] decides. The answer is the token's whole grant as a [`policy`], or a refusal.
+//!
+//! It fails closed: what is not granted is denied, a request without a known token is `Unauthorized`, and a fault is an
+//! error, which the gateway answers with 500 and does not cache.
+
+pub mod answer;
+pub mod cache;
+pub mod credential;
+pub mod event;
+pub mod message;
+pub mod policy;
+
+use answer::{Answer, Context};
+use cache::Cache;
+use credential::Presented;
+use event::{Event, Request, Shape};
+use lambda_runtime::Diagnostic;
+use latchkey::clock::Timestamp;
+use latchkey::config::{ConfigError, Environment, Reader};
+use latchkey::lifetime::Lifetime;
+use latchkey::path;
+use latchkey::record::{Record, Status};
+use latchkey::scope::ReadByPost;
+use latchkey::store::Store;
+use latchkey::token::{Prefix, Token, TokenHash};
+use policy::Policy;
+use std::fmt;
+use std::sync::Arc;
+
+/// The function: its settings, its store and its cache. DynamoDB action: `GetItem`.
+pub struct Function {
+    store: Store,
+    cache: Cache,
+    prefix: Prefix,
+    lifetime: Lifetime,
+    simple_response: bool,
+    read_by_post: ReadByPost,
+    console_url: Option<String>,
+}
+
+/// Why there is no answer. `Display` is what the gateway goes by: `Unauthorized`, to the letter, makes it answer 401,
+/// and anything else 500.
+#[derive(Debug)]
+pub enum Refusal {
+    /// No credential, or one that matches no token.
+    Unauthorized,
+    /// The decision could not be made.
+    Fault(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unauthorized => f.write_str("Unauthorized"),
+            Self::Fault(cause) => f.write_str(cause),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<Refusal> for Diagnostic {
+    fn from(refusal: Refusal) -> Self {
+        let error_type = match refusal {
+            Refusal::Unauthorized => "Unauthorized",
+            Refusal::Fault(_) => "Fault",
+        };
+        Self { error_type: error_type.into(), error_message: refusal.to_string() }
+    }
+}
+
+/// What was found out about a request. Only [`Decision::Grant`] lets anything pass.
+enum Decision {
+    /// The token is good; whether it is for this request is in the grant.
+    Grant(Arc<Record>),
+    /// A token that was good once.
+    Ended(Arc<Record>, String),
+    /// A token where none may be.
+    InQuery,
+    /// Nobody we know, with the reason for the log.
+    Unauthorized(&'static str),
+}
+
+impl Function {
+    /// From the function's environment.
+    pub fn new(environment: &Environment, client: aws_sdk_dynamodb::Client) -> Result<Self, ConfigError> {
+        let mut read = Reader::new(environment);
+        let table = read.table_name();
+        let cache = Cache::new(read.cache_seconds());
+        let prefix = read.token_prefix();
+        let lifetime = read.lifetime();
+        let simple_response = read.simple_response();
+        let read_by_post = read.read_by_post();
+        let console_url = read.console_url();
+        read.finish(Self {
+            store: Store::new(client, table),
+            cache,
+            prefix,
+            lifetime,
+            simple_response,
+            read_by_post,
+            console_url,
+        })
+    }
+
+    /// Answers one event of any of the four shapes.
+    pub async fn handle(&self, event: Event, now: Timestamp) -> Result<Answer, Refusal> {
+        let (request, credentials) = event.read().map_err(|unknown| fault(&unknown))?;
+        let decision = match credential::find(&credentials, &self.prefix) {
+            Presented::Token(token) => self.judge(&token, now).await?,
+            Presented::Nothing => Decision::Unauthorized("no token"),
+            Presented::Several => Decision::Unauthorized("two different tokens"),
+            Presented::InQuery => Decision::InQuery,
+        };
+        self.answer(&request, decision)
+    }
+
+    /// What the token is worth now, whatever is asked for.
+    async fn judge(&self, token: &Token, now: Timestamp) -> Result<Decision, Refusal> {
+        let record = self.record(token, now).await?;
+        // Without a record the comparison is made all the same.
+        let kept = record.as_ref().map_or(TokenHash::NONE, |record| record.hash);
+        let matches = token.hash().matches(&kept);
+        let Some(record) = record else { return Ok(Decision::Unauthorized("unknown token")) };
+        if !matches {
+            return Ok(Decision::Unauthorized("wrong secret"));
+        }
+        let console = self.console_url.as_deref();
+        let end = self.lifetime.end(record.created_at, record.expires_at);
+        let message = match (record.status(now, &self.lifetime), record.revoked_at, end) {
+            (Status::Active, ..) => return Ok(Decision::Grant(record)),
+            (Status::Revoked, Some(at), _) => message::revoked(&record, at, console),
+            (_, _, Some(end)) => message::expired(&record, end, console),
+            (..) => message::whole_grant(&record, console),
+        };
+        Ok(Decision::Ended(record, message))
+    }
+
+    async fn record(&self, token: &Token, now: Timestamp) -> Result<Option<Arc<Record>>, Refusal> {
+        if let Some(record) = self.cache.get(token.id(), now) {
+            return Ok(Some(record));
+        }
+        let record = self.store.get(token.id()).await.map_err(|error| fault(&error))?.map(Arc::new);
+        if let Some(record) = &record {
+            self.cache.put(record.clone(), now);
+        }
+        Ok(record)
+    }
+
+    fn answer(&self, request: &Request, decision: Decision) -> Result<Answer, Refusal> {
+        let (allowed, reason, policy, context) = match decision {
+            Decision::Unauthorized(reason) => {
+                tracing::info!(decision = "unauthorized", reason);
+                return Err(Refusal::Unauthorized);
+            }
+            Decision::InQuery => {
+                let context = Context::nobody(message::in_query(self.console_url.as_deref()));
+                (false, "token in the query string", Policy::deny(&request.stage_arn), context)
+            }
+            Decision::Ended(record, message) => {
+                let context = self.context(&record, message);
+                (false, "token ended", Policy::deny(&request.stage_arn), context)
+            }
+            Decision::Grant(record) => {
+                let allowed = record.scopes.allow(&request.method, &request.path, &self.read_by_post);
+                let context = self.context(&record, self.grant_message(&record, request, allowed));
+                let policy = Policy::grant(&request.stage_arn, &record.scopes, &self.read_by_post);
+                (allowed, if allowed { "granted" } else { "not granted" }, policy, context)
+            }
+        };
+        let principal_id = context.principal();
+        tracing::info!(decision = if allowed { "allow" } else { "deny" }, reason, token_id = principal_id);
+        Ok(if self.simple_response && request.shape == Shape::Http2 {
+            Answer::Simple { is_authorized: allowed, context }
+        } else {
+            Answer::Policy { principal_id, policy_document: policy, context }
+        })
+    }
+
+    fn context(&self, record: &Record, message: String) -> Context {
+        Context::of(record, self.lifetime.end(record.created_at, record.expires_at), message)
+    }
+
+    /// What a client reads if the gateway refuses this request, or, with a cached grant, a later one.
+    fn grant_message(&self, record: &Record, request: &Request, allowed: bool) -> String {
+        let console = self.console_url.as_deref();
+        if allowed {
+            return message::whole_grant(record, console);
+        }
+        match self.read_by_post.needs(&request.method, &request.path) {
+            None => message::unknown_method(record, &request.method),
+            Some(_) if !path::is_plain(&request.path) => message::not_plain(record, &request.path),
+            Some(action) => message::too_narrow(record, action, &request.path, console),
+        }
+    }
+}
+
+fn fault(cause: &dyn fmt::Display) -> Refusal {
+    tracing::error!(decision = "fault", reason = %cause);
+    Refusal::Fault(cause.to_string())
+}

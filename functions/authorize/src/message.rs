@@ -1,0 +1,90 @@
+//! What a refused person reads: which token, why, and where to mend it. One line of ASCII without quotes or
+//! backslashes, since the gateway puts it into JSON and into a header as it stands.
+
+use latchkey::record::Record;
+use latchkey::scope::{Action, Scopes};
+
+/// The most characters of a path or of a list of scopes that are repeated.
+const MOST: usize = 200;
+
+/// The token's time is over.
+pub fn expired(record: &Record, end: impl std::fmt::Display, console: Option<&str>) -> String {
+    format!("Token {} expired on {end}. {}", plain(&record.name), another(console))
+}
+
+/// The token was revoked.
+pub fn revoked(record: &Record, at: impl std::fmt::Display, console: Option<&str>) -> String {
+    format!("Token {} was revoked on {at}. {}", plain(&record.name), another(console))
+}
+
+/// The token grants too little for this request.
+pub fn too_narrow(record: &Record, action: Action, path: &str, console: Option<&str>) -> String {
+    let (name, grants) = (plain(&record.name), grants(&record.scopes));
+    let needed = shorten(&plain(path.trim_start_matches('/')));
+    format!("Token {name} grants {grants}. This request needs {}:{needed}. {}", action.as_str(), another(console))
+}
+
+/// No token would do for this request.
+pub fn not_plain(record: &Record, path: &str) -> String {
+    let (name, path) = (plain(&record.name), shorten(&plain(path)));
+    format!("Token {name} is fine, but the path {path} is not: it has empty, dot or doubly encoded segments.")
+}
+
+/// No token would do for this method.
+pub fn unknown_method(record: &Record, method: &str) -> String {
+    format!("Token {} is fine, but the method {} is not known here.", plain(&record.name), shorten(&plain(method)))
+}
+
+/// For a later request that the gateway judges by the cached grant.
+pub fn whole_grant(record: &Record, console: Option<&str>) -> String {
+    format!(
+        "Token {} grants {}. This request needs more. {}",
+        plain(&record.name),
+        grants(&record.scopes),
+        another(console)
+    )
+}
+
+/// A token in the query string.
+pub fn in_query(console: Option<&str>) -> String {
+    let place = console.map(|url| format!(" at {url}")).unwrap_or_default();
+    format!(
+        "A token in the query string is refused, since addresses are logged. Send it in the Authorization header; \
+         revoke this one{place}, since it may have been seen."
+    )
+}
+
+fn another(console: Option<&str>) -> String {
+    console.map_or_else(|| "Create another where you created it.".into(), |url| format!("Create another at {url}"))
+}
+
+fn grants(scopes: &Scopes) -> String {
+    shorten(&scopes.to_string())
+}
+
+/// ASCII without quotes, backslashes, `<` or `>`; a `?` for everything else.
+fn plain(text: &str) -> String {
+    let fits = |c: char| c == ' ' || (c.is_ascii_graphic() && !"\"'\\<>`".contains(c));
+    text.chars().map(|c| if fits(c) { c } else { '?' }).collect()
+}
+
+/// `text` is ASCII.
+fn shorten(text: &str) -> String {
+    if text.len() <= MOST { text.into() } else { format!("{}...", text.get(..MOST).unwrap_or_default()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_any_characters_becomes_one_plain_line() {
+        assert_eq!(plain("ci \"x\\\u{202e}é🦀<b>"), "ci ?x?????b?");
+        assert_eq!(plain("ci (main) @acme/x"), "ci (main) @acme/x");
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        assert_eq!(shorten(&"a".repeat(201)).len(), 203);
+    }
+}

@@ -1,0 +1,115 @@
+//! `GET /tokens`: the caller's tokens, newest first, in pages.
+
+use lambda_http::http::StatusCode;
+use lambda_http::{Request, RequestExt};
+use latchkey::caller::Caller;
+use latchkey::clock::Timestamp;
+use latchkey::config::{ConfigError, Environment, Reader};
+use latchkey::http::{self, HttpResponse};
+use latchkey::id::TokenId;
+use latchkey::lifetime::Lifetime;
+use latchkey::problem::{FieldError, Problem};
+use latchkey::record::{Status, Summary};
+use latchkey::store::Store;
+use serde::Serialize;
+
+/// The most tokens in a page.
+const MOST: usize = 100;
+/// The tokens in a page where the caller names no number.
+const USUAL: usize = 50;
+
+/// The function: its settings and its store. DynamoDB action: `Query`.
+pub struct Function {
+    store: Store,
+    lifetime: Lifetime,
+}
+
+/// A page. With a `status`, a page may hold fewer tokens than asked for and still have a next one.
+#[derive(Serialize)]
+struct Page<'a> {
+    tokens: Vec<Summary<'a>>,
+    next_cursor: Option<TokenId>,
+}
+
+/// Which tokens the caller wants to see.
+struct Selection {
+    status: Option<Status>,
+    limit: Option<usize>,
+    /// A cursor is the id of the last token seen.
+    cursor: Option<TokenId>,
+}
+
+impl Function {
+    /// From the function's environment.
+    pub fn new(environment: &Environment, client: aws_sdk_dynamodb::Client) -> Result<Self, ConfigError> {
+        let mut read = Reader::new(environment);
+        let table = read.table_name();
+        let lifetime = read.lifetime();
+        read.finish(Self { store: Store::new(client, table), lifetime })
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: Request, now: Timestamp) -> HttpResponse {
+        self.list(&request, now).await.unwrap_or_else(|problem| http::problem(&problem))
+    }
+
+    async fn list(&self, request: &Request, now: Timestamp) -> Result<HttpResponse, Problem> {
+        let caller = http::caller(request)?;
+        let Selection { status, limit, cursor } = Selection::read(request, &caller)?;
+        let lifetime = &self.lifetime;
+        let page = self
+            .store
+            .list(&caller, cursor, limit.unwrap_or(USUAL), |record| {
+                status.is_none_or(|wanted| record.status(now, lifetime) == wanted)
+            })
+            .await
+            .map_err(http::unavailable)?;
+        let tokens = page.records.iter().map(|record| Summary::of(record, now, lifetime)).collect();
+        Ok(http::json(StatusCode::OK, &Page { tokens, next_cursor: page.next }))
+    }
+}
+
+impl Selection {
+    fn read(request: &Request, caller: &Caller) -> Result<Self, Problem> {
+        let mut selection = Self { status: None, limit: None, cursor: None };
+        let mut errors = vec![];
+        let parameters = request.query_string_parameters_ref();
+        for (name, value) in parameters.into_iter().flat_map(|parameters| parameters.iter()) {
+            let (taken, allowed) = match name {
+                "status" => (take(&mut selection.status, status(value)), "active, expired or revoked"),
+                "limit" => (take(&mut selection.limit, limit(value)), "a whole number from 1 to 100"),
+                "cursor" => {
+                    (take(&mut selection.cursor, cursor(value, caller)), "the next_cursor of a page of your own list")
+                }
+                _ => (false, "only status, limit, cursor"),
+            };
+            if !taken {
+                errors.push(FieldError::new(name, Some(value), allowed));
+            }
+        }
+        if errors.is_empty() { Ok(selection) } else { Err(Problem::invalid(errors)) }
+    }
+}
+
+/// Takes a parameter that was read well; `false` if it was not.
+fn take<T>(place: &mut Option<T>, read: Option<T>) -> bool {
+    *place = read;
+    place.is_some()
+}
+
+fn limit(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|limit| (1..=MOST).contains(limit))
+}
+
+fn cursor(text: &str, caller: &Caller) -> Option<TokenId> {
+    text.parse().ok().filter(|cursor: &TokenId| cursor.owner() == caller.owner)
+}
+
+fn status(text: &str) -> Option<Status> {
+    match text {
+        "active" => Some(Status::Active),
+        "expired" => Some(Status::Expired),
+        "revoked" => Some(Status::Revoked),
+        _ => None,
+    }
+}

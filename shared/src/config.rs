@@ -1,0 +1,224 @@
+//! Settings: environment variables, read and checked whole at start.
+//!
+//! Every setting is defined here once, with its name, its default and what is allowed. A function's configuration
+//! takes those it uses from one [`Reader`], which gathers every wrong one before it fails.
+
+use crate::lifetime::Lifetime;
+use crate::scope::ReadByPost;
+use crate::token::Prefix;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// The variables a function was started with.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Those of this process. A variable that is no UTF-8 counts as not set.
+    pub fn from_process() -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        std::env::vars_os().filter_map(text).collect()
+    }
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
+        Self(variables.into_iter().collect())
+    }
+}
+
+/// Everything that is wrong with the settings, one a line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError(Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "wrong settings:\n  {}", self.0.join("\n  "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Takes settings out of an environment, and remembers what was wrong.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    environment: &'a Environment,
+    wrong: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    /// Over these variables.
+    pub fn new(environment: &'a Environment) -> Self {
+        Self { environment, wrong: vec![] }
+    }
+
+    /// The configuration that was read, if nothing in it was wrong.
+    pub fn finish<T>(self, config: T) -> Result<T, ConfigError> {
+        if self.wrong.is_empty() { Ok(config) } else { Err(ConfigError(self.wrong)) }
+    }
+
+    /// `TABLE_NAME` (`latchkey`): the DynamoDB table, by name or ARN.
+    pub fn table_name(&mut self) -> String {
+        self.text("TABLE_NAME").unwrap_or("latchkey").into()
+    }
+
+    /// `TOKEN_PREFIX` (`lk`): how tokens begin; fixed once tokens exist.
+    pub fn token_prefix(&mut self) -> Prefix {
+        let Some(text) = self.text("TOKEN_PREFIX") else { return Prefix::default() };
+        text.parse().unwrap_or_else(|_| {
+            self.refuse("TOKEN_PREFIX", text, "a small letter, then 1 to 9 small letters or digits");
+            Prefix::default()
+        })
+    }
+
+    /// `MAX_TOKEN_DAYS` (365) and `ALLOW_NO_EXPIRY` (false).
+    pub fn lifetime(&mut self) -> Lifetime {
+        Lifetime {
+            max_days: self.number("MAX_TOKEN_DAYS", 365, 1..=36_500),
+            allow_no_expiry: self.choice("ALLOW_NO_EXPIRY", &[("false", false), ("true", true)]),
+        }
+    }
+
+    /// `DEFAULT_TOKEN_DAYS` (90, or `MAX_TOKEN_DAYS` where that is shorter): the life of a token whose maker names none.
+    pub fn default_token_days(&mut self, lifetime: &Lifetime) -> u32 {
+        self.number("DEFAULT_TOKEN_DAYS", 90.min(lifetime.max_days), 1..=lifetime.max_days)
+    }
+
+    /// `MAX_ACTIVE_TOKENS` (100): how many tokens of one owner may be active at a time.
+    pub fn max_active_tokens(&mut self) -> u32 {
+        self.number("MAX_ACTIVE_TOKENS", 100, 1..=100_000)
+    }
+
+    /// `RETENTION_DAYS` (30): how long a token that has ended stays in its owner's list.
+    pub fn retention_days(&mut self) -> u32 {
+        self.number("RETENTION_DAYS", 30, 0..=3650)
+    }
+
+    /// `CACHE_SECONDS` (0): how long a function instance may go on with a record it has read.
+    pub fn cache_seconds(&mut self) -> u32 {
+        self.number("CACHE_SECONDS", 0, 0..=3600)
+    }
+
+    /// `AUTHORIZER_RESPONSE` (`policy`): whether HTTP API 2.0 events are answered `simple`, with yes or no to the one
+    /// request.
+    pub fn simple_response(&mut self) -> bool {
+        self.choice("AUTHORIZER_RESPONSE", &[("policy", false), ("simple", true)])
+    }
+
+    /// `READ_BY_POST`: more reads that clients send as POST, apart by commas, beside those that are always known.
+    pub fn read_by_post(&mut self) -> ReadByPost {
+        let mut known = ReadByPost::default();
+        let more = self.text("READ_BY_POST").unwrap_or_default();
+        for pattern in more.split(',').map(str::trim).filter(|pattern| !pattern.is_empty()) {
+            if known.add(pattern).is_err() {
+                self.refuse("READ_BY_POST", pattern, "paths such as /search or */search, each with at most one *");
+            }
+        }
+        known
+    }
+
+    /// `CONSOLE_URL` (none): where people mend their tokens; told to whoever is refused.
+    pub fn console_url(&mut self) -> Option<String> {
+        let url = self.text("CONSOLE_URL")?;
+        let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        // It is put into a line of JSON and into headers as it stands.
+        let plain = url.bytes().all(|b| b.is_ascii_graphic() && !b"\"\\<>".contains(&b));
+        if plain && url.len() <= 200 && host.is_some_and(|host| !host.is_empty()) {
+            return Some(url.into());
+        }
+        self.refuse("CONSOLE_URL", url, "an http or https address of at most 200 ASCII characters");
+        None
+    }
+
+    /// An empty variable is one that is not set: a template's parameter can be empty, but not absent.
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.environment.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    fn number(&mut self, name: &str, default: u32, allowed: RangeInclusive<u32>) -> u32 {
+        let Some(text) = self.text(name) else { return default };
+        match u32::from_str(text) {
+            Ok(number) if allowed.contains(&number) => number,
+            _ => {
+                self.refuse(name, text, &format!("a whole number from {} to {}", allowed.start(), allowed.end()));
+                default
+            }
+        }
+    }
+
+    /// The first choice is the default.
+    fn choice(&mut self, name: &str, choices: &[(&str, bool); 2]) -> bool {
+        let [(first, default), (second, _)] = *choices;
+        let Some(text) = self.text(name) else { return default };
+        if let Some((_, value)) = choices.iter().find(|(choice, _)| *choice == text) {
+            return *value;
+        }
+        self.refuse(name, text, &format!("{first} or {second}"));
+        default
+    }
+
+    fn refuse(&mut self, name: &str, given: &str, allowed: &str) {
+        self.wrong.push(format!("{name} is \"{given}\"; allowed: {allowed}"));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    #[test]
+    fn an_empty_variable_means_the_default() {
+        let environment = environment(&[("MAX_TOKEN_DAYS", ""), ("TOKEN_PREFIX", " "), ("AUTHORIZER_RESPONSE", "")]);
+        let mut read = Reader::new(&environment);
+        let lifetime = read.lifetime();
+        assert_eq!((lifetime.max_days, lifetime.allow_no_expiry), (365, false));
+        assert_eq!(read.token_prefix().as_str(), "lk");
+        assert!(!read.simple_response());
+        assert!(read.finish(()).is_ok());
+    }
+
+    #[test]
+    fn every_wrong_variable_is_named_at_once_with_what_is_allowed() {
+        let environment = environment(&[
+            ("TOKEN_PREFIX", "Lk"),
+            ("MAX_TOKEN_DAYS", "0"),
+            ("ALLOW_NO_EXPIRY", "yes"),
+            ("DEFAULT_TOKEN_DAYS", "400"),
+            ("CACHE_SECONDS", "-1"),
+            ("AUTHORIZER_RESPONSE", "SIMPLE"),
+            ("READ_BY_POST", "/fine, fine"),
+            ("CONSOLE_URL", "tokens.example"),
+        ]);
+        let mut read = Reader::new(&environment);
+        read.token_prefix();
+        let lifetime = read.lifetime();
+        read.default_token_days(&lifetime);
+        read.cache_seconds();
+        read.simple_response();
+        read.read_by_post();
+        read.console_url();
+        let error = read.finish(()).unwrap_err().to_string();
+        assert_eq!(
+            error.lines().skip(1).map(str::trim).collect::<Vec<_>>(),
+            [
+                "TOKEN_PREFIX is \"Lk\"; allowed: a small letter, then 1 to 9 small letters or digits",
+                "MAX_TOKEN_DAYS is \"0\"; allowed: a whole number from 1 to 36500",
+                "ALLOW_NO_EXPIRY is \"yes\"; allowed: false or true",
+                "DEFAULT_TOKEN_DAYS is \"400\"; allowed: a whole number from 1 to 365",
+                "CACHE_SECONDS is \"-1\"; allowed: a whole number from 0 to 3600",
+                "AUTHORIZER_RESPONSE is \"SIMPLE\"; allowed: policy or simple",
+                "READ_BY_POST is \"fine\"; allowed: paths such as /search or */search, each with at most one *",
+                "CONSOLE_URL is \"tokens.example\"; allowed: an http or https address of at most 200 ASCII characters",
+            ]
+        );
+    }
+}

@@ -1,0 +1,30 @@
+//! How long a deployment lets a token live, at its creation and at every use.
+
+use crate::clock::Timestamp;
+
+/// The deployment's bounds (`DEFAULT_TOKEN_DAYS` is the generator's own).
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetime {
+    /// The longest life in days (`MAX_TOKEN_DAYS`).
+    pub max_days: u32,
+    /// Whether a token may never expire (`ALLOW_NO_EXPIRY`).
+    pub allow_no_expiry: bool,
+}
+
+impl Lifetime {
+    /// The last moment at which a token made then may be valid: the end of the UTC day that is `max_days` ahead, so
+    /// that the date that far ahead can be chosen at any hour.
+    pub fn latest(&self, created_at: Timestamp) -> Timestamp {
+        created_at.plus_days(self.max_days).end_of_day()
+    }
+
+    /// When a token with this record ends, under the bounds of today: a deployment that shortens them shortens the
+    /// life of the tokens that exist. `None`: never.
+    pub fn end(&self, created_at: Timestamp, expires_at: Option<Timestamp>) -> Option<Timestamp> {
+        match expires_at {
+            None if self.allow_no_expiry => None,
+            None => Some(self.latest(created_at)),
+            Some(expires_at) => Some(expires_at.min(self.latest(created_at))),
+        }
+    }
+}

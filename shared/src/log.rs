@@ -1,0 +1,35 @@
+//! Logging, set up once in a function's `main`.
+
+use lambda_http::tracing::subscriber::filter::{LevelFilter, Targets};
+use lambda_http::tracing::subscriber::layer::SubscriberExt;
+use lambda_http::tracing::subscriber::util::SubscriberInitExt;
+use lambda_http::tracing::subscriber::{fmt, registry};
+
+/// Our own crates: they log no secret at any level.
+const OURS: [&str; 5] = ["latchkey", "generate", "list", "revoke", "authorize"];
+
+/// Starts logging to standard output, at the level of `AWS_LAMBDA_LOG_LEVEL` (`INFO`), as JSON where
+/// `AWS_LAMBDA_LOG_FORMAT` says so.
+///
+/// The level is that of our own crates. Others stay at warnings whatever it says: the runtime and the SDK write whole
+/// events and requests at `TRACE`, and an event holds the token.
+pub fn init() {
+    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok());
+    let level: LevelFilter = level.unwrap_or(LevelFilter::INFO);
+    let filter = targets(level);
+    let json = std::env::var("AWS_LAMBDA_LOG_FORMAT").is_ok_and(|format| format.eq_ignore_ascii_case("json"));
+    if json {
+        registry().with(filter).with(fmt::layer().json().with_target(false)).init();
+    } else {
+        registry().with(filter).with(fmt::layer().without_time().with_ansi(false)).init();
+    }
+}
+
+/// Which log lines pass at this level.
+pub fn targets(level: LevelFilter) -> Targets {
+    // At INFO the runtime opens the span that puts the request id on our lines.
+    Targets::new()
+        .with_default(LevelFilter::WARN.min(level))
+        .with_target("lambda_runtime", LevelFilter::INFO.min(level))
+        .with_targets(OURS.map(|name| (name, level)))
+}

@@ -1,0 +1,143 @@
+//! Paths as requests name them, and patterns over them.
+//!
+//! The upstream may decode or tidy a path after the gateway has judged it as it was sent. So a path is judged to the
+//! letter, and one that could come to mean another is refused whatever a token grants.
+
+use std::fmt;
+
+/// Pieces that let a path mean another one to an upstream that decodes it, drops empty and dot segments, or takes
+/// `\` for `/` and `;` for the end of a segment. `%2f` alone stays: npm writes `@scope%2fname`.
+const CONTAINED: [&str; 20] = [
+    "//", "/..", "/./", "/.;", "/.%", "\\", "%2e", "%2E", "%5c", "%5C", "%25", "%00", "/%2f", "/%2F", "%2f/", "%2F/",
+    "%2f.", "%2F.", "%2f%", "%2F%",
+];
+
+/// As [`CONTAINED`], at the end of a path.
+const AT_END: &str = "/.";
+
+/// Whether a path (from its leading `/` to before the query) can only mean itself. No token grants any other.
+pub fn is_plain(path: &str) -> bool {
+    path.starts_with('/') && !path.ends_with(AT_END) && !CONTAINED.iter().any(|piece| path.contains(piece))
+}
+
+/// The paths that are not plain, as wildcard patterns.
+pub fn not_plain() -> impl Iterator<Item = String> {
+    CONTAINED.iter().map(|piece| format!("*{piece}*")).chain([format!("*{AT_END}")])
+}
+
+/// A path with at most one `*`, which stands for any characters, `/` among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    before: String,
+    after: Option<String>,
+}
+
+impl Pattern {
+    /// The pattern `before*after`, or, without `after`, the one path `before`.
+    pub fn new(before: impl Into<String>, after: Option<&str>) -> Self {
+        Self { before: before.into(), after: after.map(Into::into) }
+    }
+
+    /// Whether a path is one of its.
+    pub fn matches(&self, path: &str) -> bool {
+        match &self.after {
+            None => path == self.before,
+            Some(after) => path.strip_prefix(self.before.as_str()).is_some_and(|rest| rest.ends_with(after.as_str())),
+        }
+    }
+
+    /// Patterns that together match what both this one, which ends with its `*` or has none, and `other` match.
+    pub fn and(&self, other: &Self) -> Vec<Self> {
+        let (Some(_), Some(after)) = (&self.after, &other.after) else {
+            let (one, many) = if self.after.is_none() { (self, other) } else { (other, self) };
+            return if many.matches(&one.before) { vec![one.clone()] } else { vec![] };
+        };
+        if other.before.starts_with(&self.before) {
+            return vec![other.clone()];
+        }
+        if !self.before.starts_with(&other.before) {
+            return vec![];
+        }
+        // Paths of both begin with our `before`, and end with their `after`; the two may overlap, as long as `after`
+        // does not reach into their own `before`.
+        let free = self.before.len() - other.before.len();
+        let overlaps = (1..=free.min(after.len())).filter_map(|k| {
+            let (shared, rest) = after.split_at_checked(k)?;
+            self.before.ends_with(shared).then(|| Self::new(format!("{}{rest}", self.before), None))
+        });
+        overlaps.chain([Self::new(self.before.as_str(), Some(after))]).collect()
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.before)?;
+        self.after.as_ref().map_or(Ok(()), |after| write!(f, "*{after}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_path_that_could_mean_another_is_not_plain() {
+        for path in [
+            "",
+            "npm",
+            "//",
+            "/npm//x",
+            "/npm/../pypi",
+            "/npm/..",
+            "/npm/.",
+            "/npm/./x",
+            "/npm/%2e%2e/x",
+            "/a/.%2e/x",
+            "/npm/@acme%2f..%2fx",
+            "/npm/@acme%2f%2e",
+            "/npm%2f/x",
+            "/npm/%2Fx",
+            "/npm/@a%2f%2fx",
+            "/npm/..;/x",
+            "/npm\\x",
+            "/npm/%5c..",
+            "/npm/%252e",
+            "/npm/x%00",
+        ] {
+            assert!(!is_plain(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_that_clients_send_are_plain() {
+        for path in [
+            "/",
+            "/npm/@acme%2fx",
+            "/npm/@acme%2Fx",
+            "/pypi/simple/",
+            "/v2/a/blobs/sha256:0f",
+            "/.well-known/x",
+            "/files/a%20b",
+            "/crates/se/rd/serde",
+            "/maven/a/1.0-SNAPSHOT/a-1.0.jar",
+            "/x/a..b",
+            "/npm/@a/x/-/x-1.0.tgz",
+        ] {
+            assert!(is_plain(path), "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_intersection_of_two_patterns_is_what_both_match(
+            a in "/[ab/]{0,4}", a_open: bool, b in "(/[ab/]{0,3})?", b_after in proptest::option::of("[ab/]{0,4}"),
+            path in "/[ab/]{0,7}",
+        ) {
+            let ours = Pattern::new(a, a_open.then_some(""));
+            let theirs = Pattern::new(b, b_after.as_deref());
+            let both = ours.and(&theirs).iter().any(|pattern| pattern.matches(&path));
+            prop_assert_eq!(both, ours.matches(&path) && theirs.matches(&path));
+        }
+    }
+}

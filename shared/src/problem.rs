@@ -1,0 +1,112 @@
+//! What is said when a request cannot be met: problem details (RFC 9457).
+
+use crate::token;
+use serde::Serialize;
+
+/// A refusal or a fault, in words for the caller. It holds nothing that the caller may not see.
+#[derive(Debug, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+/// One wrong field.
+#[derive(Debug, Serialize)]
+pub struct FieldError {
+    /// Its name, with the place in a list: `scopes[2]`.
+    pub field: String,
+    /// What was given, shortened; absent where nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given: Option<String>,
+    /// What is allowed.
+    pub allowed: String,
+}
+
+impl FieldError {
+    /// `given` is shortened to 80 characters, and left out if it holds anything like a token.
+    pub fn new(field: impl Into<String>, given: Option<&str>, allowed: impl Into<String>) -> Self {
+        Self { field: field.into(), given: given.map(repeatable), allowed: allowed.into() }
+    }
+}
+
+fn repeatable(given: &str) -> String {
+    const MOST: usize = 80;
+    if token::is_in(given) {
+        return "(something like a token, not repeated here)".into();
+    }
+    match given.char_indices().nth(MOST) {
+        None => given.into(),
+        Some((end, _)) => format!("{}… ({} characters)", given.get(..end).unwrap_or(""), given.chars().count()),
+    }
+}
+
+impl Problem {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// 400: fields that are wrong, all of them at once.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let names: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
+        Self {
+            kind: "urn:latchkey:problem:invalid-request",
+            title: "Invalid request",
+            status: 400,
+            detail: format!("Wrong: {}. Nothing was stored or changed.", names.join(", ")),
+            errors,
+        }
+    }
+
+    /// 403: a session that names nobody.
+    pub fn no_caller(claim: &str) -> Self {
+        Self::plain(
+            403,
+            "urn:latchkey:problem:no-caller",
+            "No caller",
+            format!("The session has no claim \"{claim}\"; sign in as a person."),
+        )
+    }
+
+    /// 404: no such token of this caller's, whether or not another has it.
+    pub fn unknown_token() -> Self {
+        Self::plain(
+            404,
+            "urn:latchkey:problem:unknown-token",
+            "Unknown token",
+            "You have no token with this id.".into(),
+        )
+    }
+
+    /// 409: the owner has as many active tokens as the deployment allows.
+    pub fn too_many_tokens(most: u32) -> Self {
+        let detail =
+            format!("You have {most} active tokens, the most that one owner may have. Revoke one, then try again.");
+        Self::plain(409, "urn:latchkey:problem:too-many-tokens", "Too many tokens", detail)
+    }
+
+    /// 413: a body that no request needs.
+    pub fn too_large(most: usize) -> Self {
+        Self::plain(
+            413,
+            "urn:latchkey:problem:too-large",
+            "Request too large",
+            format!("The body has more than {most} bytes."),
+        )
+    }
+
+    /// 503: the table does not answer. What exactly went wrong is in the log.
+    pub fn unavailable() -> Self {
+        let detail = "The token store does not answer. Try again; if you were making a token, look at your list first.";
+        Self::plain(503, "urn:latchkey:problem:unavailable", "Temporarily unavailable", detail.into())
+    }
+
+    fn plain(status: u16, kind: &'static str, title: &'static str, detail: String) -> Self {
+        Self { kind, title, status, detail, errors: vec![] }
+    }
+}
