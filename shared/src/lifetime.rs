@@ -17,14 +17,4 @@ impl Lifetime {
     pub fn latest(&self, created_at: Timestamp) -> Timestamp {
         created_at.plus_days(self.max_days).end_of_day()
     }
-
-    /// When a token with this record ends, under the bounds of today: a deployment that shortens them shortens the
-    /// life of the tokens that exist. `None`: never.
-    pub fn end(&self, created_at: Timestamp, expires_at: Option<Timestamp>) -> Option<Timestamp> {
-        match expires_at {
-            None if self.allow_no_expiry => None,
-            None => Some(self.latest(created_at)),
-            Some(expires_at) => Some(expires_at.min(self.latest(created_at))),
-        }
-    }
 }

@@ -20,50 +20,67 @@ pub struct Record {
     pub name: String,
     /// What it grants.
     pub scopes: Scopes,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// The last second in which it is valid; `None`: no end was set.
-    pub expires_at: Option<Timestamp>,
-    /// When it was revoked, if it was.
-    pub revoked_at: Option<Timestamp>,
+    /// When it was made, ends and was revoked.
+    pub times: Times,
     /// When it was last used, as far as is known.
     pub last_used_at: Option<Timestamp>,
 }
 
-/// What a token is at some moment. Always derived from the record's times, never stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+/// The times that decide what a token is.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The last second in which it is valid, as its maker set it; `None`: no end was set.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What a token is at some moment. Always derived from its times, never stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// It can be used.
     Active,
-    /// Its time is over.
-    Expired,
-    /// It was revoked, whether or not its time is over by now.
-    Revoked,
+    /// Its time is over since then.
+    Expired(Timestamp),
+    /// It was revoked then, whether or not its time is over by now.
+    Revoked(Timestamp),
 }
 
-impl Record {
-    /// What the token is at this moment.
-    pub fn status(&self, now: Timestamp, lifetime: &Lifetime) -> Status {
-        status(self.created_at, self.expires_at, self.revoked_at, now, lifetime)
+impl Status {
+    /// The words for it.
+    pub const WORDS: [&str; 3] = ["active", "expired", "revoked"];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        let [active, expired, revoked] = Self::WORDS;
+        match self {
+            Self::Active => active,
+            Self::Expired(_) => expired,
+            Self::Revoked(_) => revoked,
+        }
     }
 }
 
-/// What a token with these times is at this moment. The second of its end is its last valid one.
-pub fn status(
-    created_at: Timestamp,
-    expires_at: Option<Timestamp>,
-    revoked_at: Option<Timestamp>,
-    now: Timestamp,
-    lifetime: &Lifetime,
-) -> Status {
-    let end = lifetime.end(created_at, expires_at);
-    if revoked_at.is_some() {
-        Status::Revoked
-    } else if end.is_some_and(|end| now.as_secs() > end.as_secs()) {
-        Status::Expired
-    } else {
-        Status::Active
+impl Times {
+    /// The token's last valid second under the deployment's bounds of today: one that shortens them shortens the life
+    /// of the tokens that exist. `None`: it never expires.
+    pub fn end(&self, lifetime: &Lifetime) -> Option<Timestamp> {
+        match self.expires_at {
+            None if lifetime.allow_no_expiry => None,
+            None => Some(lifetime.latest(self.created_at)),
+            Some(expires_at) => Some(expires_at.min(lifetime.latest(self.created_at))),
+        }
+    }
+
+    /// What the token is at this moment. Whole seconds count.
+    pub fn status(&self, now: Timestamp, lifetime: &Lifetime) -> Status {
+        match (self.revoked_at, self.end(lifetime)) {
+            (Some(at), _) => Status::Revoked(at),
+            (None, Some(end)) if now.as_secs() > end.as_secs() => Status::Expired(end),
+            _ => Status::Active,
+        }
     }
 }
 
@@ -79,7 +96,7 @@ pub struct Summary<'a> {
     id: TokenId,
     name: &'a str,
     scopes: &'a Scopes,
-    status: Status,
+    status: &'static str,
     created_at: Timestamp,
     expires_at: Option<Timestamp>,
     revoked_at: Option<Timestamp>,
@@ -93,10 +110,10 @@ impl<'a> Summary<'a> {
             id: record.id,
             name: &record.name,
             scopes: &record.scopes,
-            status: record.status(now, lifetime),
-            created_at: record.created_at,
-            expires_at: lifetime.end(record.created_at, record.expires_at),
-            revoked_at: record.revoked_at,
+            status: record.times.status(now, lifetime).word(),
+            created_at: record.times.created_at,
+            expires_at: record.times.end(lifetime),
+            revoked_at: record.times.revoked_at,
             last_used_at: record.last_used_at,
         }
     }
@@ -112,35 +129,37 @@ mod tests {
         Timestamp::parse(text).unwrap_or(Timestamp::from_secs(0))
     }
 
-    fn of(expires_at: Option<&str>, revoked_at: Option<&str>, now: &str, lifetime: &Lifetime) -> Status {
-        status(at("2026-01-01T12:00:00Z"), expires_at.map(at), revoked_at.map(at), at(now), lifetime)
+    /// The word for a token made on the first of January 2026.
+    fn of(expires_at: Option<&str>, revoked_at: Option<&str>, now: Timestamp, lifetime: &Lifetime) -> &'static str {
+        let created_at = at("2026-01-01T12:00:00Z");
+        let times = Times { created_at, expires_at: expires_at.map(at), revoked_at: revoked_at.map(at) };
+        times.status(now, lifetime).word()
     }
 
     #[test]
     fn the_second_of_its_end_is_a_tokens_last_valid_one() {
-        assert_eq!(of(Some("2026-02-01"), None, "2026-02-01T23:59:59Z", &YEAR), Status::Active);
-        assert_eq!(of(Some("2026-02-01"), None, "2026-02-02T00:00:00Z", &YEAR), Status::Expired);
         let within = Timestamp::from_millis(at("2026-02-01").as_secs() * 1000 + 999);
-        assert_eq!(status(within, Some(at("2026-02-01")), None, within, &YEAR), Status::Active);
+        assert_eq!(of(Some("2026-02-01"), None, within, &YEAR), "active");
+        assert_eq!(of(Some("2026-02-01"), None, at("2026-02-02T00:00:00Z"), &YEAR), "expired");
     }
 
     #[test]
     fn revoked_beats_expired() {
-        assert_eq!(of(Some("2026-02-01"), Some("2026-01-02"), "2026-03-01", &YEAR), Status::Revoked);
+        assert_eq!(of(Some("2026-02-01"), Some("2026-01-02"), at("2026-03-01"), &YEAR), "revoked");
     }
 
     #[test]
     fn the_longest_life_holds_at_use_whatever_the_record_says() {
         let week = Lifetime { max_days: 7, ..YEAR };
-        assert_eq!(of(Some("2026-12-01"), None, "2026-01-08T23:59:59Z", &week), Status::Active);
-        assert_eq!(of(Some("2026-12-01"), None, "2026-01-09T00:00:00Z", &week), Status::Expired);
-        assert_eq!(of(None, None, "2026-01-09T00:00:00Z", &week), Status::Expired);
+        assert_eq!(of(Some("2026-12-01"), None, at("2026-01-08T23:59:59Z"), &week), "active");
+        assert_eq!(of(Some("2026-12-01"), None, at("2026-01-09T00:00:00Z"), &week), "expired");
+        assert_eq!(of(None, None, at("2026-01-09T00:00:00Z"), &week), "expired");
     }
 
     #[test]
     fn a_token_without_end_lives_where_that_is_allowed() {
         let open = Lifetime { allow_no_expiry: true, ..YEAR };
-        assert_eq!(of(None, None, "2999-01-01", &open), Status::Active);
-        assert_eq!(of(Some("2999-01-01"), None, "2998-01-01", &open), Status::Expired);
+        assert_eq!(of(None, None, at("2999-01-01"), &open), "active");
+        assert_eq!(of(Some("2999-01-01"), None, at("2998-01-01"), &open), "expired");
     }
 }

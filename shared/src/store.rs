@@ -7,7 +7,7 @@ use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::id::{OwnerKey, TokenId};
 use crate::lifetime::Lifetime;
-use crate::record::{self, Record, Status};
+use crate::record::{Record, Status, Times};
 use crate::scope::Scopes;
 use crate::token::TokenHash;
 use aws_config::retry::RetryConfig;
@@ -192,9 +192,7 @@ impl Store {
                 .send()
                 .await?;
             for item in page.items() {
-                let (expires_at, revoked_at) = (time(item, "expires_at")?, time(item, "revoked_at")?);
-                let created_at = time(item, "created_at")?.ok_or(StoreError::Corrupt("created_at"))?;
-                if record::status(created_at, expires_at, revoked_at, now, lifetime) == Status::Active {
+                if times(item)?.status(now, lifetime) == Status::Active {
                     active += 1;
                 }
             }
@@ -266,11 +264,11 @@ fn item(record: &Record, purge_at: Option<Timestamp>) -> Item {
         ("hash".into(), AttributeValue::B(Blob::new(record.hash.as_bytes()))),
         ("name".into(), AttributeValue::S(record.name.clone())),
         ("scopes".into(), AttributeValue::L(scopes)),
-        ("created_at".into(), number(record.created_at)),
+        ("created_at".into(), number(record.times.created_at)),
     ]);
     let times = [
-        ("expires_at", record.expires_at),
-        ("revoked_at", record.revoked_at),
+        ("expires_at", record.times.expires_at),
+        ("revoked_at", record.times.revoked_at),
         ("last_used_at", record.last_used_at),
         ("purge_at", purge_at),
     ];
@@ -287,10 +285,16 @@ fn record(owner: OwnerKey, item: &Item) -> Result<Record, StoreError> {
         hash: hash(item)?,
         name: text(item, "name")?.into(),
         scopes: scopes.and_then(Scopes::new).ok_or(StoreError::Corrupt("scopes"))?,
+        times: times(item)?,
+        last_used_at: time(item, "last_used_at")?,
+    })
+}
+
+fn times(item: &Item) -> Result<Times, StoreError> {
+    Ok(Times {
         created_at: time(item, "created_at")?.ok_or(StoreError::Corrupt("created_at"))?,
         expires_at: time(item, "expires_at")?,
         revoked_at: time(item, "revoked_at")?,
-        last_used_at: time(item, "last_used_at")?,
     })
 }
 

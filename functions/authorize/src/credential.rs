@@ -56,7 +56,7 @@ fn in_authorization(value: &str, ours: impl Fn(&str) -> Option<Token>) -> Option
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::cloned_ref_to_slice_refs)]
 mod tests {
     use super::*;
     use latchkey::clock::Timestamp;

@@ -93,7 +93,7 @@ impl Event {
             split_arn(&arn).ok_or(UnknownShape("its ARN names no stage, method and path"))?;
         let mut request =
             Request { shape, stage_arn: stage_arn.into(), method: method.into(), path: format!("/{path}") };
-        if let Some(http) = self.request_context.and_then(|context| context.http) {
+        if let Some(http) = self.request_context.and_then(|context| context.http).filter(|_| shape == Shape::Http2) {
             // A 2.0 event tells method and path itself; its path begins with a named stage.
             let stage = stage_arn.rsplit('/').next().unwrap_or_default();
             let path = http.path.strip_prefix('/').and_then(|path| path.strip_prefix(stage)).unwrap_or(&http.path);

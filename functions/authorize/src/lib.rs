@@ -129,12 +129,10 @@ impl Function {
             return Ok(Decision::Unauthorized("wrong secret"));
         }
         let console = self.console_url.as_deref();
-        let end = self.lifetime.end(record.created_at, record.expires_at);
-        let message = match (record.status(now, &self.lifetime), record.revoked_at, end) {
-            (Status::Active, ..) => return Ok(Decision::Grant(record)),
-            (Status::Revoked, Some(at), _) => message::revoked(&record, at, console),
-            (_, _, Some(end)) => message::expired(&record, end, console),
-            (..) => message::whole_grant(&record, console),
+        let message = match record.times.status(now, &self.lifetime) {
+            Status::Active => return Ok(Decision::Grant(record)),
+            Status::Revoked(at) => message::revoked(&record, at, console),
+            Status::Expired(at) => message::expired(&record, at, console),
         };
         Ok(Decision::Ended(record, message))
     }
@@ -181,7 +179,7 @@ impl Function {
     }
 
     fn context(&self, record: &Record, message: String) -> Context {
-        Context::of(record, self.lifetime.end(record.created_at, record.expires_at), message)
+        Context::of(record, record.times.end(&self.lifetime), message)
     }
 
     /// What a client reads if the gateway refuses this request, or, with a cached grant, a later one.

@@ -1,6 +1,7 @@
 //! What a refused person reads: which token, why, and where to mend it. One line of ASCII without quotes or
 //! backslashes, since the gateway puts it into JSON and into a header as it stands.
 
+use latchkey::clock::Timestamp;
 use latchkey::record::Record;
 use latchkey::scope::{Action, Scopes};
 
@@ -8,12 +9,12 @@ use latchkey::scope::{Action, Scopes};
 const MOST: usize = 200;
 
 /// The token's time is over.
-pub fn expired(record: &Record, end: impl std::fmt::Display, console: Option<&str>) -> String {
-    format!("Token {} expired on {end}. {}", plain(&record.name), another(console))
+pub fn expired(record: &Record, at: Timestamp, console: Option<&str>) -> String {
+    format!("Token {} expired on {at}. {}", plain(&record.name), another(console))
 }
 
 /// The token was revoked.
-pub fn revoked(record: &Record, at: impl std::fmt::Display, console: Option<&str>) -> String {
+pub fn revoked(record: &Record, at: Timestamp, console: Option<&str>) -> String {
     format!("Token {} was revoked on {at}. {}", plain(&record.name), another(console))
 }
 

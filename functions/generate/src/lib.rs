@@ -12,7 +12,7 @@ use latchkey::http::{self, HttpResponse};
 use latchkey::id::TokenId;
 use latchkey::lifetime::Lifetime;
 use latchkey::problem::Problem;
-use latchkey::record::{self, Record};
+use latchkey::record::{self, Record, Times};
 use latchkey::scope::Scopes;
 use latchkey::store::Store;
 use latchkey::token::{Prefix, Token};
@@ -80,12 +80,10 @@ impl Function {
             hash: token.hash(),
             name: wish.name,
             scopes: wish.scopes,
-            created_at: now,
-            expires_at: wish.expires_at,
-            revoked_at: None,
+            times: Times { created_at: now, expires_at: wish.expires_at, revoked_at: None },
             last_used_at: None,
         };
-        let purge_at = record.expires_at.map(|end| record::purge_at(end, self.retention_days));
+        let purge_at = record.times.expires_at.map(|end| record::purge_at(end, self.retention_days));
         self.store.create(&record, purge_at).await.map_err(http::unavailable)?;
         tracing::info!(token_id = %record.id, "created");
         Ok(created(&token, &record))
@@ -106,8 +104,8 @@ fn created(token: &Token, record: &Record) -> HttpResponse {
             token: token.expose(),
             name: &record.name,
             scopes: &record.scopes,
-            created_at: record.created_at,
-            expires_at: record.expires_at,
+            created_at: record.times.created_at,
+            expires_at: record.times.expires_at,
         },
     );
     if let Ok(location) = HeaderValue::from_str(&format!("/tokens/{}", record.id)) {

@@ -33,7 +33,7 @@ struct Page<'a> {
 
 /// Which tokens the caller wants to see.
 struct Selection {
-    status: Option<Status>,
+    status: Option<&'static str>,
     limit: Option<usize>,
     /// A cursor is the id of the last token seen.
     cursor: Option<TokenId>,
@@ -60,7 +60,7 @@ impl Function {
         let page = self
             .store
             .list(&caller, cursor, limit.unwrap_or(USUAL), |record| {
-                status.is_none_or(|wanted| record.status(now, lifetime) == wanted)
+                status.is_none_or(|wanted| record.times.status(now, lifetime).word() == wanted)
             })
             .await
             .map_err(http::unavailable)?;
@@ -105,11 +105,6 @@ fn cursor(text: &str, caller: &Caller) -> Option<TokenId> {
     text.parse().ok().filter(|cursor: &TokenId| cursor.owner() == caller.owner)
 }
 
-fn status(text: &str) -> Option<Status> {
-    match text {
-        "active" => Some(Status::Active),
-        "expired" => Some(Status::Expired),
-        "revoked" => Some(Status::Revoked),
-        _ => None,
-    }
+fn status(text: &str) -> Option<&'static str> {
+    Status::WORDS.into_iter().find(|word| *word == text)
 }
