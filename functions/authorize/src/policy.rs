@@ -138,7 +138,7 @@ mod tests {
             tail in text(),
             near in any::<bool>(),
             method in proptest::sample::select(
-                vec!["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE", "TRACE", "PROPFIND", "get"]),
+                vec!["GET", "HEAD", "OPTIONS", "PUT", "POST", "POST", "POST", "POST", "PATCH", "DELETE", "TRACE", "get"]),
             more in proptest::option::of(text()),
         ) {
             let scopes: Vec<_> = resources
