@@ -32,12 +32,19 @@ impl FromIterator<(String, String)> for Environment {
 }
 
 /// Everything that is wrong with the settings, one a line.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct ConfigError(Vec<String>);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "wrong settings:\n  {}", self.0.join("\n  "))
+    }
+}
+
+impl fmt::Debug for ConfigError {
+    /// As it is displayed: this is what a `main` that returns it prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -89,19 +89,22 @@ pub struct Page {
 
 /// A DynamoDB client as a function uses it: credentials, region and endpoint from the environment.
 pub async fn client() -> Client {
-    let config = aws_config::from_env()
-        // Within the 5 s that a function has: one attempt that hangs leaves time for two more.
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(Duration::from_millis(1000))
-                .operation_attempt_timeout(Duration::from_millis(1500))
-                .operation_timeout(Duration::from_millis(4000))
-                .build(),
-        )
-        .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(25)))
-        .load()
-        .await;
-    Client::new(&config)
+    let loader = aws_config::from_env().timeout_config(timeouts()).retry_config(retries());
+    Client::new(&loader.load().await)
+}
+
+/// Within the 5 s that a function has: an attempt that hangs leaves time for a second one.
+pub fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_millis(1000))
+        .operation_attempt_timeout(Duration::from_millis(1500))
+        .operation_timeout(Duration::from_millis(4000))
+        .build()
+}
+
+/// Three attempts, the first repeated after some 25 ms: a client waits for the answer.
+pub fn retries() -> RetryConfig {
+    RetryConfig::standard().with_initial_backoff(Duration::from_millis(25))
 }
 
 impl Store {

@@ -1,0 +1,117 @@
+//! Calling the functions as Lambda does: an event as JSON in, JSON or an error out.
+
+use crate::wire;
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Context, LambdaEvent, Service, service_fn};
+use latchkey::clock::Timestamp;
+use serde_json::Value;
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A function's own handler.
+pub enum Handler {
+    /// Answers HTTP requests.
+    Http(HttpHandler),
+    /// Answers authorizer events.
+    Authorizer(authorize::Function),
+}
+
+/// The functions behind the management API.
+pub enum HttpHandler {
+    /// `POST /tokens`
+    Generate(generate::Function),
+    /// `GET /tokens`
+    List(list::Function),
+    /// `DELETE /tokens/{id}`
+    Revoke(revoke::Function),
+}
+
+/// A function as it is deployed.
+#[derive(Clone)]
+pub struct Function {
+    handler: Arc<Handler>,
+    timeout: Duration,
+}
+
+/// Why a call has no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The function answered with an error: Lambda's `errorMessage`.
+    Error(String),
+    /// It panicked.
+    Crashed,
+    /// It took longer than its template allows.
+    TimedOut(Duration),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(message) => f.write_str(message),
+            Self::Crashed => f.write_str("the function crashed"),
+            Self::TimedOut(limit) => write!(f, "the function took longer than {} seconds", limit.as_secs()),
+        }
+    }
+}
+
+impl Function {
+    /// A function with this handler, which may take this long.
+    pub fn new(handler: Handler, timeout: Duration) -> Self {
+        Self { handler: Arc::new(handler), timeout }
+    }
+
+    /// Calls it with one event.
+    pub async fn invoke(&self, event: &Value, now: Timestamp) -> Result<Value, Failure> {
+        // As bytes, since that is how Lambda hands it over.
+        let event = serde_json::to_vec(event).map_err(error)?;
+        let handler = Arc::clone(&self.handler);
+        // A task of its own, so that a panic ends the call and nothing else.
+        let mut call = tokio::spawn(async move { handler.call(&event, now).await });
+        match tokio::time::timeout(self.timeout, &mut call).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Failure::Crashed),
+            Err(_) => {
+                call.abort();
+                Err(Failure::TimedOut(self.timeout))
+            }
+        }
+    }
+}
+
+impl Handler {
+    async fn call(self: Arc<Self>, event: &[u8], now: Timestamp) -> Result<Value, Failure> {
+        match &*self {
+            Self::Authorizer(function) => {
+                let event = serde_json::from_slice(event).map_err(error)?;
+                let answer = function.handle(event, now).await.map_err(error)?;
+                serde_json::to_value(answer).map_err(error)
+            }
+            Self::Http(function) => function.call(event, now).await,
+        }
+    }
+}
+
+impl HttpHandler {
+    async fn call(&self, event: &[u8], now: Timestamp) -> Result<Value, Failure> {
+        let request: LambdaRequest = serde_json::from_slice(event).map_err(error)?;
+        let respond = |request| async move {
+            Ok::<_, Infallible>(match self {
+                Self::Generate(function) => function.handle(request, now).await,
+                Self::List(function) => function.handle(request, now).await,
+                Self::Revoke(function) => function.handle(request, now).await,
+            })
+        };
+        let mut context = Context::default();
+        context.request_id = wire::request_id();
+        match Adapter::from(service_fn(respond)).call(LambdaEvent::new(request, context)).await {
+            Ok(response) => serde_json::to_value(response).map_err(error),
+            Err(never) => match never {},
+        }
+    }
+}
+
+fn error(error: impl fmt::Display) -> Failure {
+    Failure::Error(error.to_string())
+}

@@ -1,0 +1,160 @@
+//! Every sample event in `events/`, fed to its function.
+
+use crate::harness::Harness;
+use latchkey::clock::Timestamp;
+use latchkey::record::{Record, Times};
+use latchkey::scope::Scopes;
+use latchkey::token::Token;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+fn folder(function: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../events").join(function)
+}
+
+/// Every event of a function by the name of its file.
+pub fn events(function: &str) -> BTreeMap<String, Value> {
+    let files = std::fs::read_dir(folder(function)).unwrap().map(|entry| entry.unwrap().path());
+    files
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
+        })
+        .collect()
+}
+
+/// What each management event is answered with.
+pub const STATUS: [(&str, &[(&str, u16)]); 3] = [
+    (
+        "generate",
+        &[
+            ("bad-scope", 400),
+            ("beyond-limit", 400),
+            ("control-character", 400),
+            ("created", 201),
+            ("long-name", 400),
+            ("no-caller", 403),
+            ("no-expiry", 400),
+            ("no-name", 400),
+            ("no-scopes", 400),
+            ("not-json", 400),
+            ("past", 400),
+            ("token-as-name", 400),
+            ("too-large", 413),
+            ("too-many-scopes", 400),
+            ("unknown-field", 400),
+            ("wrong-types", 400),
+        ],
+    ),
+    (
+        "list",
+        &[
+            ("active", 200),
+            ("all", 200),
+            ("foreign-cursor", 400),
+            ("no-caller", 403),
+            ("unknown-parameter", 400),
+            ("wrong-limit", 400),
+            ("wrong-status", 400),
+        ],
+    ),
+    (
+        "revoke",
+        &[
+            ("foreign", 404),
+            ("no-caller", 403),
+            ("no-id", 404),
+            ("revoked", 204),
+            ("revoked-before", 204),
+            ("unknown", 404),
+        ],
+    ),
+];
+
+/// What each authorizer event is answered with: a part of the message, or of the error.
+pub const DECISION: [(&str, Result<&str, &str>); 16] = [
+    ("expired", Ok("Token expired expired on 2027-01-04T12:00:00Z.")),
+    ("foreign-credential", Err("Unauthorized")),
+    ("http-1.0", Ok("")),
+    ("http-2.0", Ok("")),
+    ("mistyped", Err("Unauthorized")),
+    ("no-credential", Err("Unauthorized")),
+    ("not-an-authorizer-event", Err("not an authorizer event of API Gateway")),
+    ("odd-path", Ok("Token active is fine, but the path /npm/@acme/../other is not")),
+    ("query-string", Ok("A token in the query string is refused")),
+    ("rest-request", Ok("")),
+    ("rest-token", Ok("")),
+    ("revoked", Ok("Token revoked was revoked on 2027-01-04T12:00:00Z.")),
+    ("too-narrow", Ok("This request needs write:pypi/simple/.")),
+    ("two-tokens", Err("Unauthorized")),
+    ("unknown-token", Err("Unauthorized")),
+    ("wrong-secret", Err("Unauthorized")),
+];
+
+/// Keeps the records that the events speak of: those of the tokens in `rest-request`, `expired` and `revoked`.
+pub async fn keep_records(stack: &Harness) {
+    let now = stack.now();
+    let hours = |hours: i64| Timestamp::from_secs(now.as_secs() + hours * 3600);
+    let tokens = events("authorize");
+    for (event, name, expires_at, revoked_at) in [
+        ("rest-request", "active", hours(24), None),
+        ("expired", "expired", hours(-24), None),
+        ("revoked", "revoked", hours(24), Some(hours(-24))),
+    ] {
+        let authorization = tokens[event]["headers"]["Authorization"].as_str().unwrap();
+        let token: Token = authorization.trim_start_matches("Bearer ").parse().unwrap();
+        let record = Record {
+            id: token.id(),
+            subject: "alice".into(),
+            hash: token.hash(),
+            name: name.into(),
+            scopes: Scopes::new(["read:pypi/*", "write:npm/@acme/*"].map(|scope| scope.parse().unwrap())).unwrap(),
+            times: Times { created_at: hours(-48), expires_at: Some(expires_at), revoked_at },
+            last_used_at: None,
+        };
+        stack.store().create(&record, None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn every_management_event_gets_its_answer() {
+    for (function, expected) in STATUS {
+        let stack = Harness::start().await;
+        keep_records(&stack).await;
+        let mut answered = vec![];
+        for (name, event) in events(function) {
+            let answer = stack.invoke(function, event).await.unwrap();
+            answered.push((name, answer["statusCode"].as_u64().unwrap() as u16));
+        }
+        let expected: Vec<_> = expected.iter().map(|(name, status)| (name.to_string(), *status)).collect();
+        assert_eq!(answered, expected, "{function}");
+    }
+}
+
+#[tokio::test]
+async fn every_authorizer_event_gets_its_answer() {
+    let stack = Harness::start().await;
+    keep_records(&stack).await;
+    let events = events("authorize");
+    assert_eq!(events.keys().map(String::as_str).collect::<Vec<_>>(), DECISION.map(|(name, _)| name));
+    for (name, expected) in DECISION {
+        check(name, expected, stack.authorize(events[name].clone()).await);
+    }
+}
+
+/// Whether an authorizer's answer is the expected one.
+pub fn check(name: &str, expected: Result<&str, &str>, answer: Result<Value, String>) {
+    match (expected, answer) {
+        (Ok(message), Ok(answer)) => {
+            let said = answer["context"]["message"].as_str().unwrap();
+            assert!(said.contains(message), "{name}: {answer}");
+            let effects: Vec<_> =
+                answer["policyDocument"]["Statement"].as_array().unwrap().iter().map(|s| &s["Effect"]).collect();
+            let ended = message.contains(" on 2027") || message.contains("query string");
+            assert_eq!(effects.contains(&&Value::from("Allow")), !ended, "{name}: {answer}");
+        }
+        (Err(expected), Err(error)) => assert!(error.contains(expected), "{name}: {error}"),
+        (_, answer) => panic!("{name}: {answer:?}"),
+    }
+}

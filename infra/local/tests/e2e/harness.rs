@@ -1,0 +1,343 @@
+//! A stack of its own for every test, and the words that tests use.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use lambda_http::tracing::subscriber::filter::LevelFilter;
+use lambda_http::tracing::subscriber::fmt::MakeWriter;
+use lambda_http::tracing::subscriber::layer::SubscriberExt;
+use lambda_http::tracing::subscriber::{fmt, registry};
+use latchkey::clock::Timestamp;
+use latchkey::id::OwnerKey;
+use latchkey::store::Store;
+use local::function::{Function, Handler, HttpHandler};
+use local::options::Options;
+use local::stack::Stack;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+/// When a stack's clock begins.
+const BEGIN: &str = "2027-01-05T12:00:00Z";
+
+/// A running stack in memory, on free ports, with a clock that tests set.
+pub struct Harness {
+    pub stack: Stack,
+    clock: Arc<AtomicI64>,
+    settings: BTreeMap<String, String>,
+}
+
+/// A token that was made through the API.
+pub struct Token {
+    pub id: String,
+    pub text: String,
+}
+
+impl Token {
+    /// The 43 characters that nobody else may know.
+    pub fn secret(&self) -> &str {
+        secret(&self.text)
+    }
+}
+
+fn secret(token: &str) -> &str {
+    &token[token.len() - 49..token.len() - 6]
+}
+
+/// An HTTP response, read whole.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// The body, if it is JSON.
+    pub json: Value,
+}
+
+impl Reply {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+impl Harness {
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With these settings of the functions.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::start_from(settings, Options::in_memory(), BEGIN).await
+    }
+
+    /// With both caches: of the authorizer's records and of the gateway's answers, in seconds.
+    pub async fn start_caching(records: &str, answers: &str) -> Self {
+        let mut options = Options::in_memory();
+        options.parameters.insert("AuthorizerCacheSeconds".into(), answers.into());
+        Self::start_from(&[("CACHE_SECONDS", records)], options, BEGIN).await
+    }
+
+    /// As of now, for functions that look at the clock themselves.
+    pub async fn start_now() -> Self {
+        Self::start_from(&[], Options::in_memory(), &latchkey::clock::now().to_string()).await
+    }
+
+    /// In front of a registry.
+    pub async fn start_before(upstream: &str) -> Self {
+        let options = Options { upstream: Some(upstream.parse().unwrap()), ..Options::in_memory() };
+        Self::start_from(&[], options, BEGIN).await
+    }
+
+    pub async fn start_from(settings: &[(&str, &str)], mut options: Options, begin: &str) -> Self {
+        log();
+        let clock = Arc::new(AtomicI64::new(Timestamp::parse(begin).unwrap().as_secs() * 1000));
+        let now = Arc::clone(&clock);
+        options.clock = Arc::new(move || Timestamp::from_millis(now.load(Ordering::SeqCst)));
+        let settings: BTreeMap<String, String> =
+            settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        options.environment.extend(settings.clone());
+        let stack = Stack::start(options).await.unwrap();
+        Self { stack, clock, settings }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.clock.load(Ordering::SeqCst))
+    }
+
+    pub fn set_time(&self, time: &str) {
+        self.clock.store(Timestamp::parse(time).unwrap().as_secs() * 1000, Ordering::SeqCst);
+    }
+
+    pub fn advance_millis(&self, millis: i64) {
+        self.clock.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    pub fn advance(&self, secs: i64) {
+        self.advance_millis(secs * 1000);
+    }
+
+    pub fn advance_days(&self, days: i64) {
+        self.advance(days * 86_400);
+    }
+
+    /// A session of this person, good for an hour by the stack's clock.
+    pub async fn session(&self, name: &str) -> String {
+        let form = format!("grant_type=password&username={name}");
+        let request = Request::post("/oauth2/token").header("content-type", "application/x-www-form-urlencoded");
+        let reply = send(self.stack.ports().identity, request.body(Full::from(form)).unwrap()).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json["access_token"].as_str().unwrap().into()
+    }
+
+    /// A request to the management API.
+    pub async fn api(&self, method: Method, path: &str, session: Option<&str>, body: Option<&Value>) -> Reply {
+        self.api_raw(method, path, session, body.map(|body| body.to_string().into()).unwrap_or_default()).await
+    }
+
+    pub async fn api_raw(&self, method: Method, path: &str, session: Option<&str>, body: Bytes) -> Reply {
+        let request = request(method, path, session.map(|session| format!("Bearer {session}")));
+        send(self.stack.ports().api, request.body(Full::from(body)).unwrap()).await
+    }
+
+    pub async fn api_with(
+        &self,
+        method: Method,
+        path: &str,
+        session: Option<&str>,
+        headers: &[(&str, &str)],
+        body: Value,
+    ) -> Reply {
+        let mut request = request(method, path, session.map(|session| format!("Bearer {session}")));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        send(self.stack.ports().api, request.body(Full::from(body.to_string())).unwrap()).await
+    }
+
+    /// A request to the registry.
+    pub async fn registry(&self, method: Method, path: &str, token: Option<&str>) -> Reply {
+        let request = request(method, path, token.map(|token| format!("Bearer {token}")));
+        send(self.stack.ports().registry, request.body(Full::default()).unwrap()).await
+    }
+
+    /// Any request to the registry, as it is.
+    pub async fn registry_raw(&self, request: Request<Full<Bytes>>) -> Reply {
+        send(self.stack.ports().registry, request).await
+    }
+
+    /// A new token of this person's.
+    pub async fn token(&self, owner: &str, wish: Value) -> Token {
+        let session = self.session(owner).await;
+        let reply = self.api(Method::POST, "/tokens", Some(&session), Some(&wish)).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+        let text = |field: &str| reply.json[field].as_str().unwrap().to_owned();
+        Token { id: text("id"), text: text("token") }
+    }
+
+    pub async fn revoke(&self, owner: &str, id: &str) {
+        let session = self.session(owner).await;
+        let reply = self.api(Method::DELETE, &format!("/tokens/{id}"), Some(&session), None).await;
+        assert_eq!(reply.status, 204, "{reply:?}");
+    }
+
+    /// A well-formed token of this deployment that nobody has made.
+    pub fn unknown_token(&self) -> String {
+        let owner = OwnerKey::of("https://issuer.example", "nobody");
+        let token = latchkey::token::Token::mint(&"lk".parse().unwrap(), owner, self.now()).unwrap();
+        token.expose().into()
+    }
+
+    /// A well-formed token with this one's id and another secret.
+    pub fn with_another_secret(&self, token: &Token) -> String {
+        let other = self.unknown_token();
+        let body = token.text[..token.text.len() - 6].replace(token.secret(), secret(&other));
+        let mut checksum = crc32fast::hash(body.as_bytes());
+        let mut digits = [b'0'; 6];
+        for digit in digits.iter_mut().rev() {
+            *digit = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[checksum as usize % 62];
+            checksum /= 62;
+        }
+        format!("{body}{}", std::str::from_utf8(&digits).unwrap())
+    }
+
+    pub fn dynamodb_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.stack.ports().dynamodb)
+    }
+
+    /// The table through the AWS SDK, as anybody with the right to can read it.
+    pub fn dynamodb(&self) -> Client {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+            .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
+            .credentials_provider(aws_sdk_dynamodb::config::Credentials::new("local", "local", None, None, "tests"))
+            .endpoint_url(self.dynamodb_url());
+        Client::from_conf(config.build())
+    }
+
+    pub fn store(&self) -> Store {
+        Store::new(self.dynamodb(), "latchkey".into())
+    }
+
+    /// Everything in the table.
+    pub async fn items(&self) -> Vec<HashMap<String, AttributeValue>> {
+        let scan = self.dynamodb().scan().table_name("latchkey").into_paginator().items().send();
+        scan.collect::<Result<_, _>>().await.unwrap()
+    }
+
+    pub async fn set_attribute(&self, id: &str, name: &str, value: &str) {
+        self.set(id, name, AttributeValue::S(value.into())).await;
+    }
+
+    pub async fn set_number(&self, id: &str, name: &str, value: i64) {
+        self.set(id, name, AttributeValue::N(value.to_string())).await;
+    }
+
+    async fn set(&self, id: &str, name: &str, value: AttributeValue) {
+        let (owner, ulid) = id.split_at(17);
+        self.dynamodb()
+            .update_item()
+            .table_name("latchkey")
+            .key("owner", AttributeValue::S(owner.into()))
+            .key("id", AttributeValue::S(ulid.into()))
+            .update_expression("SET #name = :value")
+            .expression_attribute_names("#name", name)
+            .expression_attribute_values(":value", value)
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// The fault that needs no proxy: the table is gone.
+    pub async fn drop_table(&self) {
+        let unprotect = self.dynamodb().update_table().table_name("latchkey").deletion_protection_enabled(false);
+        unprotect.send().await.unwrap();
+        self.dynamodb().delete_table().table_name("latchkey").send().await.unwrap();
+    }
+
+    /// Hands an event to a function as Lambda does; the answer, or the error's message.
+    pub async fn invoke(&self, function: &str, event: Value) -> Result<Value, String> {
+        let environment = self.settings.clone().into_iter().collect();
+        let client = self.dynamodb();
+        let handler = match function {
+            "generate" => Handler::Http(HttpHandler::Generate(generate::Function::new(&environment, client).unwrap())),
+            "list" => Handler::Http(HttpHandler::List(list::Function::new(&environment, client).unwrap())),
+            "revoke" => Handler::Http(HttpHandler::Revoke(revoke::Function::new(&environment, client).unwrap())),
+            _ => Handler::Authorizer(authorize::Function::new(&environment, client).unwrap()),
+        };
+        let function = Function::new(handler, Duration::from_secs(10));
+        function.invoke(&event, self.now()).await.map_err(|failure| failure.to_string())
+    }
+
+    /// Hands an event to the authorizer.
+    pub async fn authorize(&self, event: Value) -> Result<Value, String> {
+        self.invoke("authorize", event).await
+    }
+}
+
+fn request(method: Method, path: &str, authorization: Option<String>) -> http::request::Builder {
+    let request = Request::builder().method(method).uri(path);
+    match authorization {
+        Some(authorization) => request.header("authorization", authorization),
+        None => request,
+    }
+}
+
+/// Sends a request over a connection of its own; its path goes out as it is.
+pub async fn send(port: u16, mut request: Request<Full<Bytes>>) -> Reply {
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let host = format!("127.0.0.1:{port}").parse().unwrap();
+    request.headers_mut().entry("host").or_insert(host);
+    let response = sender.send_request(request).await.unwrap();
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    connection.abort();
+    let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    Reply { status: head.status.as_u16(), headers: head.headers, body, json }
+}
+
+/// All that has been logged by any test of this binary, at the most verbose level there is.
+pub fn log() -> String {
+    static LOG: OnceLock<Log> = OnceLock::new();
+    let log = LOG.get_or_init(|| {
+        let log = Log::default();
+        let filter = latchkey::log::targets(LevelFilter::TRACE).with_target("local", LevelFilter::TRACE);
+        let layer = fmt::layer().with_ansi(false).with_writer(log.clone());
+        lambda_http::tracing::subscriber::util::SubscriberInitExt::init(registry().with(filter).with(layer));
+        log
+    });
+    String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned()
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}

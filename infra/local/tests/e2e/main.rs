@@ -1,0 +1,12 @@
+//! The end-to-end tests: one binary, since each would link the whole stack again.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
+
+mod authorizer;
+mod bootstraps;
+mod events;
+mod harness;
+mod registry;
+mod secrets;
+mod templates;
+mod tokens;

@@ -1,0 +1,50 @@
+//! Where a token must not be: in the table, in a log line at any level, in a `Debug`.
+
+use crate::harness::{self, Harness};
+use http::Method;
+use serde_json::json;
+
+#[tokio::test]
+async fn neither_the_table_nor_any_log_line_holds_a_token_or_a_secret() {
+    let stack = Harness::start().await;
+    let mut tokens = vec![];
+    for i in 0..5 {
+        tokens.push(stack.token("alice", json!({"name": format!("t{i}"), "scopes": ["read:npm/*"]})).await);
+    }
+    let alice = stack.session("alice").await;
+    for token in &tokens {
+        stack.registry(Method::GET, "/npm/x", Some(&token.text)).await;
+        stack.registry(Method::PUT, "/npm/x", Some(&token.text)).await;
+        stack.registry(Method::GET, "/npm/x", Some(&stack.with_another_secret(token))).await;
+        stack.registry(Method::GET, &format!("/npm/x?t={}", token.text), None).await;
+        let pasted = json!({"name": token.text, "scopes": [token.text]});
+        stack.api(Method::POST, "/tokens", Some(&alice), Some(&pasted)).await;
+        stack.api(Method::DELETE, &format!("/tokens/{}", token.text), Some(&alice), None).await;
+        stack.api(Method::GET, &format!("/tokens?cursor={}", token.text), Some(&alice), None).await;
+    }
+    stack.revoke("alice", &tokens[0].id).await;
+    stack.registry(Method::GET, "/npm/x", Some(&tokens[0].text)).await;
+
+    let items = stack.items().await;
+    assert_eq!(items.len(), 5);
+    let table = format!("{items:?}");
+    stack.drop_table().await;
+    stack.registry(Method::GET, "/npm/x", Some(&tokens[1].text)).await;
+    stack.api(Method::POST, "/tokens", Some(&alice), Some(&json!({"name": "t", "scopes": ["read"]}))).await;
+
+    let log = harness::log();
+    assert!(log.contains("created") && log.contains("not granted"), "the log was on");
+    for token in &tokens {
+        assert!(table.contains(&token.id[17..]), "the id is public");
+        assert!(!table.contains(token.secret()), "the table holds a secret");
+        assert!(!log.contains(token.secret()), "the log holds a secret");
+        assert!(!log.contains(&alice), "the log holds a session");
+    }
+    for item in items {
+        let mut names: Vec<_> = item.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names.retain(|name| *name != "revoked_at");
+        assert_eq!(names, ["created_at", "expires_at", "hash", "id", "name", "owner", "purge_at", "scopes", "subject"]);
+        assert_eq!(item["hash"].as_b().unwrap().as_ref().len(), 32);
+    }
+}

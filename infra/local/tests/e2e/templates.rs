@@ -1,0 +1,93 @@
+//! What the templates promise, held by reading them.
+
+use local::template::Template;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+const TEMPLATE: &str = include_str!("../../../template.yaml");
+
+/// The properties of every resource of a type, by name.
+fn resources(kind: &str) -> BTreeMap<String, Value> {
+    let template = Template::parse("template.yaml", TEMPLATE).unwrap();
+    let given = [("Issuer", "https://issuer.example"), ("Audience", "registry")];
+    let mut evaluated =
+        template.evaluate(&given.map(|(name, value)| (name.to_string(), value.to_string())).into()).unwrap();
+    for resource in evaluated.resources().unwrap() {
+        evaluated.define(resource.id, resource.id);
+        evaluated.define(format!("{}.Arn", resource.id), format!("arn of {}", resource.id));
+    }
+    let all = evaluated.resources().unwrap();
+    let of_kind = all.iter().filter(|resource| resource.kind == kind);
+    of_kind.map(|resource| (resource.id.to_string(), evaluated.properties(resource, None, &[]).unwrap())).collect()
+}
+
+#[test]
+fn each_functions_role_has_exactly_its_actions_on_the_table_and_its_own_log() {
+    let roles = resources("AWS::IAM::Role");
+    let functions = resources("AWS::Serverless::Function");
+    let actions = [
+        ("Authorize", json!(["dynamodb:GetItem"])),
+        ("Generate", json!(["dynamodb:PutItem", "dynamodb:Query"])),
+        ("List", json!(["dynamodb:Query"])),
+        ("Revoke", json!(["dynamodb:UpdateItem"])),
+    ];
+    assert_eq!(functions.keys().collect::<Vec<_>>(), actions.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    assert_eq!(roles.len(), actions.len(), "one role a function");
+    for (function, actions) in actions {
+        assert_eq!(functions[function]["Role"], format!("arn of {function}Role"));
+        let role = &roles[&format!("{function}Role")];
+        let policies = role["Policies"].as_array().unwrap();
+        assert_eq!(policies.len(), 1, "{function}");
+        assert_eq!(
+            policies[0]["PolicyDocument"]["Statement"],
+            json!([
+                {"Effect": "Allow", "Action": actions, "Resource": "arn of Tokens"},
+                {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": format!("arn of {function}Log")},
+            ]),
+            "{function}"
+        );
+        assert_eq!(
+            role["AssumeRolePolicyDocument"]["Statement"],
+            json!([{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}])
+        );
+        let known = ["AssumeRolePolicyDocument", "Policies"];
+        assert!(
+            role.as_object().unwrap().keys().all(|key| known.contains(&key.as_str())),
+            "{function}: nothing beside"
+        );
+        assert_eq!(functions[function].get("Policies"), None, "{function}: SAM adds nothing");
+    }
+}
+
+#[test]
+fn the_table_is_kept_whatever_happens_to_the_stack() {
+    let table = &resources("AWS::DynamoDB::Table")["Tokens"];
+    assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
+    assert_eq!(table["DeletionProtectionEnabled"], true);
+    assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+    assert_eq!(table["SSESpecification"]["SSEEnabled"], true);
+    assert_eq!(table["TimeToLiveSpecification"], json!({"AttributeName": "purge_at", "Enabled": true}));
+    assert_eq!(table.get("GlobalSecondaryIndexes"), None);
+    let protected = TEMPLATE.split("\n  Tokens:\n").nth(1).unwrap();
+    assert!(
+        protected.starts_with(
+            "    Type: AWS::DynamoDB::Table\n    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n"
+        )
+    );
+}
+
+#[test]
+fn every_route_but_none_of_the_authorizer_takes_a_session() {
+    let functions = resources("AWS::Serverless::Function");
+    let routes: Vec<_> = functions
+        .iter()
+        .filter_map(|(name, function)| {
+            let route = function.pointer("/Events/Route/Properties")?;
+            assert_eq!(route.get("Auth"), None, "{name}: the default authorizer holds");
+            Some((name.as_str(), format!("{} {}", route["Method"].as_str()?, route["Path"].as_str()?)))
+        })
+        .collect();
+    let expected = [("Generate", "POST /tokens"), ("List", "GET /tokens"), ("Revoke", "DELETE /tokens/{id}")];
+    assert_eq!(routes, expected.map(|(name, route)| (name, route.to_string())));
+    assert_eq!(resources("AWS::Serverless::HttpApi")["Api"]["Auth"]["DefaultAuthorizer"], "Session");
+}
