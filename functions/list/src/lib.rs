@@ -64,6 +64,7 @@ impl Function {
             })
             .await
             .map_err(http::unavailable)?;
+        tracing::info!(tokens = page.records.len(), "listed");
         let tokens = page.records.iter().map(|record| Summary::of(record, now, lifetime)).collect();
         Ok(http::json(StatusCode::OK, &Page { tokens, next_cursor: page.next }))
     }

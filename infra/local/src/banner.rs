@@ -1,30 +1,33 @@
-//! What a newcomer reads first.
+//! What a newcomer is told when the stack is ready.
 
-use crate::options::{Ports, Upstream};
+use crate::options::{Data, Ports, Upstream};
 
-/// Addresses, and three lines to paste one after another into a shell: they make a token, use it and revoke it.
-///
-/// The first two strings of the answer to `POST /tokens` are the id and the token, and the first of the issuer's is the
-/// session: `cut` takes them out, so that nothing but curl is needed.
-pub fn text(ports: &Ports, upstream: Option<&Upstream>) -> String {
+/// Addresses, and three lines to be pasted into a shell as they stand. They need nothing but `curl` and `cut`: the
+/// fields that they cut out have fixed places in our answers.
+pub fn banner(ports: Ports, upstream: Option<&Upstream>, data: &Data) -> String {
     let Ports { api, registry, identity, dynamodb } = ports;
-    let behind =
-        upstream.map_or("an echo of what a registry would be told".into(), |up| format!("in front of {}", up.url()));
+    let behind = match upstream {
+        Some(upstream) => format!("in front of {}", upstream.url()),
+        None => "an echo; --upstream URL puts it in front of a registry".into(),
+    };
+    let kept = match data {
+        Data::Dir(dir) => format!("kept in {}", dir.display()),
+        Data::Memory => "gone when this stops".into(),
+    };
     format!(
-        r#"Latchkey is ready.
+        r#"Latchkey is ready; Ctrl-C stops it.
 
   management API  http://127.0.0.1:{api}
   registry        http://127.0.0.1:{registry}  ({behind})
-  sign-in         http://127.0.0.1:{identity}  (an OpenID Connect issuer for anybody, under any name)
-  DynamoDB        http://127.0.0.1:{dynamodb}
+  sign-in         http://127.0.0.1:{identity}  (OpenID Connect; any name will do)
+  DynamoDB        http://127.0.0.1:{dynamodb}  (data {kept})
 
 Make a token, use it, revoke it:
 
-SESSION=$(curl -sS http://127.0.0.1:{identity}/oauth2/token -d 'grant_type=password&username=alice' | cut -d'"' -f4); CREATED=$(curl -sS http://127.0.0.1:{api}/tokens -H "Authorization: Bearer $SESSION" -d '{{"name":"my first token","scopes":["read"]}}'); echo "$CREATED"
-curl -sS http://127.0.0.1:{registry}/hello -H "Authorization: Bearer $(echo "$CREATED" | cut -d'"' -f8)"; echo
-curl -sS -X DELETE http://127.0.0.1:{api}/tokens/$(echo "$CREATED" | cut -d'"' -f4) -H "Authorization: Bearer $SESSION" -w '%{{http_code}}\n'
+SESSION=$(curl -sS http://127.0.0.1:{identity}/oauth2/token -d 'grant_type=password&username=alice' | cut -d'"' -f4); CREATED=$(curl -sS http://127.0.0.1:{api}/tokens -H "Authorization: Bearer $SESSION" -H 'Content-Type: application/json' -d '{{"name":"my first token","scopes":["read"]}}'); printf '%s\n' "$CREATED"
+curl -sS -u "x:$(printf '%s' "$CREATED" | cut -d'"' -f8)" -w '\n' http://127.0.0.1:{registry}/hello
+curl -sS -X DELETE "http://127.0.0.1:{api}/tokens/$(printf '%s' "$CREATED" | cut -d'"' -f4)" -H "Authorization: Bearer $SESSION" -w '%{{http_code}}\n'
 
-Ctrl-C stops it.
 "#
     )
 }

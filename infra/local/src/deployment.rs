@@ -1,138 +1,174 @@
-//! What the two templates deploy, read into the pieces that a stack is made of.
+//! What the two templates deploy, as far as it shows on one machine.
+//!
+//! What changes nothing here is named here, so that anything new in a template is an error until somebody has decided
+//! what it means on one machine.
 
 use crate::authorizer_cache::IdentitySource;
 use crate::gateway_response::{Definition, GatewayResponses};
 use crate::jwt::Accepted;
 use crate::rest_api::{HeaderMapping, MappingSource, Resource, ResourcePath};
 use crate::template::{Evaluated, Template, TemplateError};
-use crate::{ACCOUNT_ID, REGION};
-use http::Method;
+use crate::{ACCOUNT_ID, REGION, template};
 use http::header::HeaderName;
-use latchkey::config::Environment;
-use serde::Deserialize;
+use http::{HeaderValue, Method};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// API Gateway's own limit for an integration of a REST API.
-const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
+const TEMPLATE: (&str, &str) = ("infra/template.yaml", include_str!("../../template.yaml"));
+const REGISTRY: (&str, &str) = ("infra/registry.yaml", include_str!("../../registry.yaml"));
 
-/// Parameters of a template, by name.
-pub type Parameters = BTreeMap<String, String>;
+/// Resources of which nothing shows on one machine: permissions that nobody checks, logs and alarms that nobody keeps.
+const WITHOUT_EFFECT: [&str; 4] =
+    ["AWS::CloudWatch::Alarm", "AWS::IAM::Role", "AWS::Lambda::Permission", "AWS::Logs::LogGroup"];
 
-/// What `template.yaml` deploys.
-pub struct Management {
-    /// The table.
+/// The table, the functions and the management API.
+#[derive(Debug)]
+pub struct Latchkey {
+    /// The one table.
     pub table: Table,
-    /// The functions by the names of their binaries.
-    pub functions: BTreeMap<String, FunctionSettings>,
-    /// The routes of the HTTP API.
-    pub routes: Vec<RouteSettings>,
-    /// The sessions that its authorizer accepts.
-    pub accepted: Accepted,
-    /// The authorizer's ARN, as the template puts it out.
+    /// The functions, by their names in the template.
+    pub functions: BTreeMap<String, FunctionDefinition>,
+    /// What the management API answers.
+    pub routes: Vec<RouteDefinition>,
+    /// Whom it lets in.
+    pub sessions: Accepted,
+    /// The function that decides for registries, for [`Registry::new`].
     pub authorizer_arn: String,
 }
 
 /// A DynamoDB table.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub struct Table {
-    /// Its name, which is not the template's to say.
-    #[serde(skip)]
-    pub name: String,
-    /// Its attributes with their types.
-    pub attribute_definitions: Vec<AttributeDefinition>,
-    /// Its key.
-    pub key_schema: Vec<KeyElement>,
-    /// The attribute by which items go.
-    pub time_to_live_specification: TimeToLive,
-}
-
-/// An attribute of a key.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub struct AttributeDefinition {
-    /// Its name.
-    pub attribute_name: String,
-    /// `S`, `N` or `B`.
-    pub attribute_type: String,
-}
-
-/// A part of a key.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub struct KeyElement {
-    /// The attribute.
-    pub attribute_name: String,
-    /// `HASH` or `RANGE`.
-    pub key_type: String,
-}
-
-/// How items go.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub struct TimeToLive {
-    /// The attribute with the time, in epoch seconds.
-    pub attribute_name: String,
-    /// Whether they go at all.
-    pub enabled: bool,
-}
-
-/// A function as the template sets it up.
 #[derive(Debug)]
-pub struct FunctionSettings {
-    /// Its variables.
-    pub environment: Environment,
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Names and types of the key attributes.
+    pub attributes: Vec<(String, String)>,
+    /// Names of the key attributes and `HASH` or `RANGE`.
+    pub key: Vec<(String, String)>,
+    /// The attribute after whose time an item is deleted.
+    pub ttl: Option<String>,
+    /// Whether it must be unprotected before it can be deleted.
+    pub deletion_protection: bool,
+}
+
+/// A Lambda function.
+#[derive(Debug)]
+pub struct FunctionDefinition {
+    /// The binary that it runs.
+    pub binary: String,
+    /// Its environment variables.
+    pub environment: BTreeMap<String, String>,
     /// How long it may take.
     pub timeout: Duration,
 }
 
-/// A route of the HTTP API.
+/// A route of the management API.
 #[derive(Debug)]
-pub struct RouteSettings {
+pub struct RouteDefinition {
     /// Its method.
     pub method: Method,
-    /// Its path, with `{name}` for a segment.
+    /// Its path.
     pub path: String,
-    /// The binary behind it.
+    /// The function behind it, by its name in the template.
     pub function: String,
-    /// Whether it is for sessions alone.
-    pub authorized: bool,
 }
 
-/// What `registry.yaml` deploys.
+/// The gateway in front of a registry.
+#[derive(Debug)]
 pub struct Registry {
-    /// The one stage.
+    /// Its stage.
     pub stage: String,
-    /// Its resources.
+    /// What it passes on, and how.
     pub resources: Vec<Resource>,
-    /// What the gateway's cache goes by.
+    /// The function that decides, by its name in the other template.
+    pub authorizer: String,
+    /// What its cache goes by.
     pub identity_sources: Vec<IdentitySource>,
-    /// How long it keeps an answer, in seconds; 0 is not at all.
+    /// How long its cache keeps an answer.
     pub cache_seconds: u32,
-    /// What the gateway answers by itself.
+    /// What it answers by itself.
     pub responses: GatewayResponses,
 }
+
+fn arn_of(function: &str) -> String {
+    format!("arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{function}")
+}
+
+fn unsupported(evaluated: &Evaluated<'_>, resource: &template::Resource<'_>) -> TemplateError {
+    let place = format!("Resources.{}.Type", resource.id);
+    evaluated.error(place, format!("the resource type {} is not supported", resource.kind))
+}
+
+/// A number, which a parameter turns into text.
+fn number<'de, D: Deserializer<'de>, N: std::str::FromStr>(deserializer: D) -> Result<N, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
+    text.parse().map_err(|_| serde::de::Error::custom(format!("{text} is not a whole number in its range")))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct TableProperties {
+    billing_mode: BillingMode,
+    attribute_definitions: Vec<AttributeDefinition>,
+    key_schema: Vec<KeySchemaElement>,
+    time_to_live_specification: Option<TimeToLive>,
+    #[serde(default)]
+    deletion_protection_enabled: bool,
+}
+
+/// Provisioned capacity would be a limit, which is not kept here.
+#[derive(Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum BillingMode {
+    PayPerRequest,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct AttributeDefinition {
+    attribute_name: String,
+    attribute_type: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct KeySchemaElement {
+    attribute_name: String,
+    key_type: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct TimeToLive {
+    attribute_name: String,
+    enabled: bool,
+}
+
+const TABLE_WITHOUT_EFFECT: [&str; 2] = ["PointInTimeRecoverySpecification", "SSESpecification"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct FunctionProperties {
-    environment: EnvironmentProperty,
+    #[serde(deserialize_with = "number")]
     timeout: u64,
     #[serde(default)]
-    events: BTreeMap<String, Event>,
+    environment: FunctionEnvironment,
+    #[serde(default)]
+    events: BTreeMap<String, FunctionEvent>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct EnvironmentProperty {
+struct FunctionEnvironment {
     variables: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
 #[serde(tag = "Type", content = "Properties")]
-enum Event {
+enum FunctionEvent {
     HttpApi(HttpApiEvent),
 }
 
@@ -142,41 +178,43 @@ struct HttpApiEvent {
     api_id: String,
     method: String,
     path: String,
-    auth: Option<EventAuth>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct EventAuth {
-    authorizer: NoAuthorizer,
-}
-
-/// What a route can say in place of the API's own authorizer.
-#[derive(Deserialize)]
-enum NoAuthorizer {
-    #[serde(rename = "NONE")]
-    None,
-}
+const FUNCTION_WITHOUT_EFFECT: [&str; 8] =
+    ["Architectures", "CodeUri", "Description", "Handler", "LoggingConfig", "MemorySize", "Role", "Runtime"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct HttpApiProperties {
-    stage_name: String,
+    stage_name: DefaultStage,
     auth: HttpApiAuth,
+}
+
+/// Any other stage would be a part of every path.
+#[derive(Deserialize)]
+enum DefaultStage {
+    #[serde(rename = "$default")]
+    Default,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct HttpApiAuth {
     default_authorizer: String,
-    authorizers: BTreeMap<String, JwtAuthorizerProperty>,
+    authorizers: BTreeMap<String, JwtAuthorizerDefinition>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct JwtAuthorizerProperty {
-    identity_source: String,
+struct JwtAuthorizerDefinition {
+    identity_source: SessionSource,
     jwt_configuration: JwtConfiguration,
+}
+
+#[derive(Deserialize)]
+enum SessionSource {
+    #[serde(rename = "$request.header.Authorization")]
+    Authorization,
 }
 
 #[derive(Deserialize)]
@@ -186,111 +224,147 @@ struct JwtConfiguration {
     audience: Vec<String>,
 }
 
-/// Properties that say how AWS is to run, keep or watch a thing, and change nothing about what it does.
-const TABLE_WITHOUT_EFFECT: [&str; 4] =
-    ["BillingMode", "PointInTimeRecoverySpecification", "SSESpecification", "DeletionProtectionEnabled"];
-const FUNCTION_WITHOUT_EFFECT: [&str; 8] =
-    ["Architectures", "CodeUri", "Description", "Handler", "LoggingConfig", "MemorySize", "Role", "Runtime"];
 const HTTP_API_WITHOUT_EFFECT: [&str; 4] =
     ["AccessLogSettings", "DefaultRouteSettings", "Description", "FailOnWarnings"];
-const REST_API_WITHOUT_EFFECT: [&str; 4] =
-    ["AccessLogSetting", "EndpointConfiguration", "MethodSettings", "TracingEnabled"];
-/// Resources that are about running on AWS alone.
-const KINDS_WITHOUT_EFFECT: [&str; 4] =
-    ["AWS::CloudWatch::Alarm", "AWS::IAM::Role", "AWS::Lambda::Permission", "AWS::Logs::LogGroup"];
 
-impl Management {
-    /// Reads a template with these parameters. Variables of the functions that `settings` names get its values; names
-    /// that no function has are left alone.
-    pub fn read(template: &Template, given: &Parameters, settings: &Parameters) -> Result<Self, TemplateError> {
-        let mut evaluated = template.evaluate(given)?;
+impl Latchkey {
+    /// Reads `template.yaml`. Settings override the variables that it gives its functions.
+    pub fn new(
+        parameters: &BTreeMap<String, String>,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<Self, TemplateError> {
+        let template = Template::parse(TEMPLATE.0, TEMPLATE.1)?;
+        let mut evaluated = template.evaluate(parameters)?;
+        if let Some(kind) = evaluated.globals().find(|kind| *kind != "Function") {
+            return Err(evaluated.error(format!("Globals.{kind}"), "this is not supported"));
+        }
+        let table_name = settings.get("TABLE_NAME").map(|name| name.trim()).filter(|name| !name.is_empty());
+        let table_name = table_name.unwrap_or("latchkey").to_string();
         let resources = evaluated.resources()?;
         for resource in &resources {
             match resource.kind.as_str() {
-                "AWS::DynamoDB::Table" => evaluated.define(resource.id, "latchkey"),
-                "AWS::Serverless::Function" => {
-                    let arn = format!("arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{}", resource.id);
-                    evaluated.define(format!("{}.Arn", resource.id), arn);
-                }
+                "AWS::DynamoDB::Table" => evaluated.define(resource.id, table_name.as_str()),
+                "AWS::Serverless::Function" => evaluated.define(format!("{}.Arn", resource.id), arn_of(resource.id)),
                 _ => evaluated.define(resource.id, resource.id),
             }
         }
-        let (mut table, mut accepted, mut functions, mut routes) = (None, None, BTreeMap::new(), vec![]);
+
+        let (mut table, mut sessions, mut functions, mut routes) = (None, None, BTreeMap::new(), vec![]);
+        let mut apis = vec![];
         for resource in &resources {
             let place = format!("Resources.{}", resource.id);
+            let twice = || evaluated.error(&place, format!("a second {} is not supported", resource.kind));
             match resource.kind.as_str() {
                 "AWS::DynamoDB::Table" => {
-                    table = Some(evaluated.properties::<Table>(resource, None, &TABLE_WITHOUT_EFFECT)?);
+                    let properties = evaluated.properties(resource, None, &TABLE_WITHOUT_EFFECT)?;
+                    let first = table.replace(Table::new(table_name.clone(), properties)).is_none();
+                    first.then_some(()).ok_or_else(twice)?;
                 }
                 "AWS::Serverless::HttpApi" => {
-                    let api: HttpApiProperties = evaluated.properties(resource, None, &HTTP_API_WITHOUT_EFFECT)?;
-                    accepted = Some(session(&evaluated, api, &place)?);
+                    let properties: HttpApiProperties =
+                        evaluated.properties(resource, None, &HTTP_API_WITHOUT_EFFECT)?;
+                    apis.push(resource.id);
+                    let first = sessions.replace(properties.accepted(&evaluated, &place)?).is_none();
+                    first.then_some(()).ok_or_else(twice)?;
                 }
                 "AWS::Serverless::Function" => {
-                    let metadata = evaluated.metadata(resource)?;
-                    let binary = metadata.pointer("/BuildProperties/Binary").and_then(Value::as_str);
-                    let binary = binary.ok_or_else(|| evaluated.error(&place, "its Metadata names no Binary"))?;
-                    let function: FunctionProperties =
+                    let properties: FunctionProperties =
                         evaluated.properties(resource, Some("Function"), &FUNCTION_WITHOUT_EFFECT)?;
-                    for (_, Event::HttpApi(route)) in function.events {
-                        routes.push(route.settings(&evaluated, binary, &place)?);
+                    for (name, FunctionEvent::HttpApi(event)) in &properties.events {
+                        let place = format!("{place}.Properties.Events.{name}");
+                        routes.push(event.route(resource.id, &evaluated, &place)?);
                     }
-                    let mut variables = function.environment.variables;
-                    for (name, value) in &mut variables {
-                        if let Some(own) = settings.get(name) {
-                            value.clone_from(own);
-                        }
-                    }
-                    if let (Some(table), Some(name)) = (&mut table, variables.get("TABLE_NAME")) {
-                        table.name.clone_from(name);
-                    }
-                    let timeout = Duration::from_secs(function.timeout);
-                    let settings = FunctionSettings { environment: variables.into_iter().collect(), timeout };
-                    functions.insert(binary.to_string(), settings);
+                    let function = properties.function(resource, &evaluated, settings)?;
+                    functions.insert(resource.id.to_string(), function);
                 }
-                kind if KINDS_WITHOUT_EFFECT.contains(&kind) => {}
-                kind => return Err(evaluated.error(place, format!("{kind} is not supported"))),
+                kind if WITHOUT_EFFECT.contains(&kind) => {}
+                _ => return Err(unsupported(&evaluated, resource)),
             }
         }
+        let missing = |what: &str| evaluated.error("Resources", format!("there is no {what}"));
         Ok(Self {
-            table: table.ok_or_else(|| evaluated.error("Resources", "there is no table"))?,
+            table: table.ok_or_else(|| missing("AWS::DynamoDB::Table"))?,
+            sessions: sessions.ok_or_else(|| missing("AWS::Serverless::HttpApi"))?,
             functions,
             routes,
-            accepted: accepted.ok_or_else(|| evaluated.error("Resources", "there is no HTTP API"))?,
             authorizer_arn: evaluated.output("AuthorizerFunctionArn")?,
         })
     }
+
+    /// The audience that sessions are for, so that the issuer makes them for it.
+    pub fn audience(&self) -> &str {
+        self.sessions.audience.first().map_or("", String::as_str)
+    }
 }
 
-/// The sessions of the HTTP API's one authorizer, which every route has.
-fn session(evaluated: &Evaluated<'_>, api: HttpApiProperties, place: &str) -> Result<Accepted, TemplateError> {
-    let mut authorizers = api.auth.authorizers;
-    let authorizer = authorizers.remove(&api.auth.default_authorizer);
-    match authorizer {
-        Some(authorizer)
-            if authorizers.is_empty()
-                && api.stage_name == "$default"
-                && authorizer.identity_source == "$request.header.Authorization" =>
-        {
-            let JwtConfiguration { issuer, audience } = authorizer.jwt_configuration;
-            Ok(Accepted { issuer, audience })
+impl Table {
+    fn new(name: String, properties: TableProperties) -> Self {
+        let BillingMode::PayPerRequest = properties.billing_mode;
+        let attributes = properties.attribute_definitions.into_iter();
+        let key = properties.key_schema.into_iter();
+        let ttl = properties.time_to_live_specification.filter(|ttl| ttl.enabled);
+        Self {
+            name,
+            attributes: attributes.map(|attribute| (attribute.attribute_name, attribute.attribute_type)).collect(),
+            key: key.map(|element| (element.attribute_name, element.key_type)).collect(),
+            ttl: ttl.map(|ttl| ttl.attribute_name),
+            deletion_protection: properties.deletion_protection_enabled,
         }
-        _ => {
-            Err(evaluated
-                .error(place, "only the stage $default with one JWT authorizer over Authorization is supported"))
+    }
+}
+
+impl FunctionProperties {
+    fn function(
+        self,
+        resource: &template::Resource<'_>,
+        evaluated: &Evaluated<'_>,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<FunctionDefinition, TemplateError> {
+        let metadata = evaluated.metadata(resource)?;
+        let binary = metadata.pointer("/BuildProperties/Binary").and_then(Value::as_str).ok_or_else(|| {
+            let place = format!("Resources.{}.Metadata.BuildProperties.Binary", resource.id);
+            evaluated.error(place, "it names no binary")
+        })?;
+        let mut environment = self.environment.variables;
+        for (name, value) in &mut environment {
+            if let Some(given) = settings.get(name) {
+                value.clone_from(given);
+            }
         }
+        Ok(FunctionDefinition { binary: binary.into(), environment, timeout: Duration::from_secs(self.timeout) })
     }
 }
 
 impl HttpApiEvent {
-    fn settings(self, evaluated: &Evaluated<'_>, binary: &str, place: &str) -> Result<RouteSettings, TemplateError> {
-        let method = self.method.to_ascii_uppercase().parse();
-        let method = method.map_err(|_| evaluated.error(place, format!("{:?} is no method", self.method)))?;
-        if self.api_id.is_empty() || !self.path.starts_with('/') {
-            return Err(evaluated.error(place, "its route needs an API and a path"));
+    fn route(&self, function: &str, evaluated: &Evaluated<'_>, place: &str) -> Result<RouteDefinition, TemplateError> {
+        let method = Method::from_bytes(self.method.as_bytes()).ok().filter(|method| method.as_str() != "ANY");
+        let method = method
+            .filter(|method| method.as_str() == self.method.to_ascii_uppercase())
+            .ok_or_else(|| evaluated.error(place, format!("the method {} is not supported", self.method)))?;
+        let greedy = self.path.contains("+}") || !self.path.starts_with('/');
+        if greedy {
+            return Err(evaluated.error(place, format!("the path {} is not supported", self.path)));
         }
-        let authorized = !matches!(self.auth, Some(EventAuth { authorizer: NoAuthorizer::None }));
-        Ok(RouteSettings { method, path: self.path, function: binary.into(), authorized })
+        if self.api_id.is_empty() {
+            return Err(evaluated.error(place, "it names no API"));
+        }
+        Ok(RouteDefinition { method, path: self.path.clone(), function: function.into() })
+    }
+}
+
+impl HttpApiProperties {
+    fn accepted(mut self, evaluated: &Evaluated<'_>, place: &str) -> Result<Accepted, TemplateError> {
+        let DefaultStage::Default = self.stage_name;
+        let place = format!("{place}.Properties.Auth");
+        let chosen = self.auth.authorizers.remove(&self.auth.default_authorizer);
+        let Some(JwtAuthorizerDefinition { identity_source: SessionSource::Authorization, jwt_configuration }) = chosen
+        else {
+            return Err(evaluated.error(place, format!("there is no authorizer {}", self.auth.default_authorizer)));
+        };
+        if jwt_configuration.audience.is_empty() {
+            return Err(evaluated.error(place, "its audience is empty"));
+        }
+        Ok(Accepted { issuer: jwt_configuration.issuer, audience: jwt_configuration.audience })
     }
 }
 
@@ -301,6 +375,9 @@ struct RestApiProperties {
     definition_body: OpenApi,
 }
 
+const REST_API_WITHOUT_EFFECT: [&str; 4] =
+    ["AccessLogSetting", "EndpointConfiguration", "MethodSettings", "TracingEnabled"];
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OpenApi {
@@ -310,11 +387,17 @@ struct OpenApi {
     _info: Value,
     paths: BTreeMap<String, PathItem>,
     components: Components,
-    /// All bodies pass as they are here.
     #[serde(rename = "x-amazon-apigateway-binary-media-types")]
-    _binary_media_types: Vec<String>,
-    #[serde(rename = "x-amazon-apigateway-gateway-responses")]
+    binary_media_types: Vec<AnyMediaType>,
+    #[serde(rename = "x-amazon-apigateway-gateway-responses", default)]
     gateway_responses: BTreeMap<String, Definition>,
+}
+
+/// Bodies pass as they are; any other type would have the gateway convert some of them.
+#[derive(Deserialize)]
+enum AnyMediaType {
+    #[serde(rename = "*/*")]
+    Any,
 }
 
 #[derive(Deserialize)]
@@ -327,8 +410,8 @@ struct PathItem {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Operation {
-    #[serde(rename = "parameters", default)]
-    _parameters: Vec<Value>,
+    #[serde(rename = "parameters")]
+    _parameters: Option<Value>,
     security: Vec<BTreeMap<String, Vec<String>>>,
     #[serde(rename = "x-amazon-apigateway-integration")]
     integration: Integration,
@@ -337,12 +420,27 @@ struct Operation {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Integration {
-    r#type: String,
-    http_method: String,
+    #[serde(rename = "type")]
+    kind: IntegrationType,
+    http_method: AnyMethod,
     uri: String,
     #[serde(rename = "passthroughBehavior")]
-    _passthrough_behavior: String,
+    _passthrough_behavior: Option<String>,
+    #[serde(default)]
     request_parameters: BTreeMap<String, String>,
+    timeout_in_millis: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum IntegrationType {
+    HttpProxy,
+}
+
+#[derive(Deserialize)]
+enum AnyMethod {
+    #[serde(rename = "ANY")]
+    Any,
 }
 
 #[derive(Deserialize)]
@@ -355,162 +453,216 @@ struct Components {
 #[serde(deny_unknown_fields)]
 struct SecurityScheme {
     #[serde(rename = "type")]
-    _type: String,
+    _kind: String,
     #[serde(rename = "name")]
     _name: String,
     #[serde(rename = "in")]
-    _in: String,
+    _place: String,
     #[serde(rename = "x-amazon-apigateway-authtype")]
-    authtype: String,
+    kind: AuthType,
     #[serde(rename = "x-amazon-apigateway-authorizer")]
-    authorizer: AuthorizerProperty,
+    authorizer: AuthorizerDefinition,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AuthType {
+    Custom,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct AuthorizerProperty {
-    r#type: String,
+struct AuthorizerDefinition {
+    #[serde(rename = "type")]
+    kind: AuthorizerType,
     authorizer_uri: String,
-    /// A number, which is text once it has been a parameter.
-    authorizer_result_ttl_in_seconds: String,
+    #[serde(deserialize_with = "number")]
+    authorizer_result_ttl_in_seconds: u32,
     #[serde(default)]
     identity_source: String,
 }
 
-impl Registry {
-    /// Reads a template with these parameters; its authorizer must be the one with this ARN.
-    pub fn read(template: &Template, given: &Parameters, authorizer_arn: &str) -> Result<Self, TemplateError> {
-        let mut evaluated = template.evaluate(given)?;
-        let resources = evaluated.resources()?;
-        for resource in &resources {
-            evaluated.define(resource.id, resource.id);
-            evaluated.define(format!("{}.Arn", resource.id), resource.id);
-        }
-        let mut registry = None;
-        for resource in &resources {
-            let place = format!("Resources.{}.Properties.DefinitionBody", resource.id);
-            match resource.kind.as_str() {
-                "AWS::Serverless::Api" => {
-                    let api: RestApiProperties = evaluated.properties(resource, None, &REST_API_WITHOUT_EFFECT)?;
-                    registry = Some(api.read(&evaluated, authorizer_arn, &place)?);
-                }
-                kind if KINDS_WITHOUT_EFFECT.contains(&kind) => {}
-                kind => return Err(evaluated.error(place, format!("{kind} is not supported"))),
-            }
-        }
-        registry.ok_or_else(|| evaluated.error("Resources", "there is no REST API"))
-    }
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AuthorizerType {
+    Request,
 }
 
-impl RestApiProperties {
-    fn read(self, evaluated: &Evaluated<'_>, authorizer_arn: &str, place: &str) -> Result<Registry, TemplateError> {
-        let body = self.definition_body;
-        let schemes: Vec<_> = body.components.security_schemes.into_iter().collect();
-        let Ok([(scheme, SecurityScheme { authtype, authorizer, .. })]) = <[_; 1]>::try_from(schemes) else {
-            return Err(evaluated.error(place, "it has not one security scheme"));
-        };
-        let ours = authorizer.authorizer_uri.contains(&format!("/functions/{authorizer_arn}/"));
-        if authtype != "custom" || authorizer.r#type != "request" || !ours {
-            return Err(evaluated.error(place, "only a request authorizer with Latchkey's function is supported"));
+/// What API Gateway gives an integration that names no time of its own.
+const DEFAULT_TIMEOUT: Duration = Duration::from_millis(29_000);
+
+impl Registry {
+    /// Reads `registry.yaml`.
+    pub fn new(parameters: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
+        let template = Template::parse(REGISTRY.0, REGISTRY.1)?;
+        let evaluated = template.evaluate(parameters)?;
+        if let Some(kind) = evaluated.globals().next() {
+            return Err(evaluated.error(format!("Globals.{kind}"), "this is not supported"));
         }
-        let resources = body.paths.into_iter().map(|(path, item)| {
-            let place = format!("{place}.paths.{path}");
-            let guarded = matches!(item.any.security.as_slice(), [one] if one.contains_key(&scheme));
-            if !guarded {
-                return Err(evaluated.error(place, "it is not guarded by the authorizer"));
+        let mut registry = None;
+        for resource in &evaluated.resources()? {
+            match resource.kind.as_str() {
+                "AWS::Serverless::Api" => {
+                    let properties: RestApiProperties =
+                        evaluated.properties(resource, None, &REST_API_WITHOUT_EFFECT)?;
+                    let place = format!("Resources.{}.Properties.DefinitionBody", resource.id);
+                    let read = Self::read(properties, &evaluated, &place)?;
+                    if registry.replace(read).is_some() {
+                        return Err(evaluated.error(place, "a second API is not supported"));
+                    }
+                }
+                kind if WITHOUT_EFFECT.contains(&kind) => {}
+                _ => return Err(unsupported(&evaluated, resource)),
             }
-            item.any.integration.resource(evaluated, &path, &place)
+        }
+        registry.ok_or_else(|| evaluated.error("Resources", "there is no AWS::Serverless::Api"))
+    }
+
+    fn read(properties: RestApiProperties, evaluated: &Evaluated<'_>, place: &str) -> Result<Self, TemplateError> {
+        let mut api = properties.definition_body;
+        if !matches!(api.binary_media_types.as_slice(), [AnyMediaType::Any]) {
+            let place = format!("{place}.x-amazon-apigateway-binary-media-types");
+            return Err(evaluated.error(place, "it must be */* alone"));
+        }
+        let Some((scheme, SecurityScheme { kind: AuthType::Custom, authorizer, .. })) =
+            api.components.security_schemes.pop_first().filter(|_| api.components.security_schemes.is_empty())
+        else {
+            return Err(evaluated.error(format!("{place}.components.securitySchemes"), "there must be one"));
+        };
+        let AuthorizerType::Request = authorizer.kind;
+        let authorizer_place = format!("{place}.components.securitySchemes.{scheme}.x-amazon-apigateway-authorizer");
+        let function = authorizer.authorizer_uri.split_once("/functions/").and_then(|(_, arn)| {
+            let arn = arn.strip_suffix("/invocations")?;
+            arn.strip_prefix(&arn_of(""))
         });
+        let Some(function) = function else {
+            let problem = format!("{} is no function of {}", authorizer.authorizer_uri, TEMPLATE.0);
+            return Err(evaluated.error(format!("{authorizer_place}.authorizerUri"), problem));
+        };
         let sources = authorizer.identity_source.split(',').map(str::trim).filter(|source| !source.is_empty());
-        let ttl = authorizer.authorizer_result_ttl_in_seconds;
-        Ok(Registry {
-            stage: self.stage_name,
-            resources: resources.collect::<Result<_, _>>()?,
-            identity_sources: sources
-                .map(|source| {
-                    source.parse().map_err(|error: crate::authorizer_cache::UnknownIdentitySource| {
-                        evaluated.error(place, error.to_string())
-                    })
-                })
-                .collect::<Result<_, _>>()?,
-            cache_seconds: ttl.parse().map_err(|_| evaluated.error(place, format!("{ttl:?} is no TTL")))?,
-            responses: GatewayResponses::new(body.gateway_responses)
-                .map_err(|error| evaluated.error(place, error.to_string()))?,
+        let identity_sources = sources
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map_err(|error| evaluated.error(format!("{authorizer_place}.identitySource"), error.to_string()))?;
+        let mut resources = vec![];
+        for (path, PathItem { any }) in api.paths {
+            let place = format!("{place}.paths.{path}.x-amazon-apigateway-any-method");
+            if !matches!(any.security.as_slice(), [one] if one.len() == 1 && one.contains_key(&scheme)) {
+                return Err(evaluated.error(format!("{place}.security"), format!("it must be {scheme} alone")));
+            }
+            let read = read_resource(&path, any.integration);
+            resources.push(read.map_err(|problem| evaluated.error(place, problem))?);
+        }
+        let responses = GatewayResponses::new(api.gateway_responses).map_err(|error| {
+            evaluated.error(format!("{place}.x-amazon-apigateway-gateway-responses"), error.to_string())
+        })?;
+        Ok(Self {
+            stage: properties.stage_name,
+            resources,
+            authorizer: function.into(),
+            identity_sources,
+            cache_seconds: authorizer.authorizer_result_ttl_in_seconds,
+            responses,
         })
     }
 }
 
-impl Integration {
-    fn resource(self, evaluated: &Evaluated<'_>, path: &str, place: &str) -> Result<Resource, TemplateError> {
-        let path = match path {
-            "/" => ResourcePath::Root,
-            "/{proxy+}" => ResourcePath::Proxy,
-            _ => return Err(evaluated.error(place, "only / and /{proxy+} are supported")),
-        };
-        if self.r#type != "http_proxy" || self.http_method != "ANY" {
-            return Err(evaluated.error(place, "only an http_proxy integration of ANY method is supported"));
-        }
-        let mut headers = vec![];
-        for (target, source) in self.request_parameters {
-            if let Some(name) = target.strip_prefix("integration.request.header.") {
-                headers.push(header_mapping(name, &source).map_err(|problem| evaluated.error(place, problem))?);
-            } else if target != "integration.request.path.proxy" || source != "method.request.path.proxy" {
-                return Err(evaluated.error(place, format!("the mapping {target}: {source} is not supported")));
-            }
-        }
-        Ok(Resource { path, uri: self.uri, headers, timeout: INTEGRATION_TIMEOUT })
+fn read_resource(path: &str, integration: Integration) -> Result<Resource, String> {
+    let (IntegrationType::HttpProxy, AnyMethod::Any) = (integration.kind, integration.http_method);
+    let path = match path {
+        "/" => ResourcePath::Root,
+        "/{proxy+}" => ResourcePath::Proxy,
+        other => return Err(format!("the path {other} is neither / nor /{{proxy+}}")),
+    };
+    let fits = match path {
+        ResourcePath::Root => integration.uri.ends_with('/') && !integration.uri.contains('{'),
+        ResourcePath::Proxy => integration.uri.ends_with("/{proxy}") && integration.uri.matches('{').count() == 1,
+    };
+    if !fits {
+        return Err(format!("the integration's uri {} does not end with the request's path", integration.uri));
     }
+    let mut headers = vec![];
+    let mut passes_path = path == ResourcePath::Root;
+    for (parameter, source) in integration.request_parameters {
+        if parameter == "integration.request.path.proxy" && source == "method.request.path.proxy" {
+            passes_path = true;
+            continue;
+        }
+        let mapping = header_mapping(&parameter, &source);
+        headers.push(mapping.ok_or_else(|| format!("the mapping {parameter}: {source} is not supported"))?);
+    }
+    if !passes_path {
+        return Err("the path parameter proxy is not mapped".into());
+    }
+    let timeout = integration.timeout_in_millis.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
+    Ok(Resource { path, uri: integration.uri, headers, timeout })
 }
 
-fn header_mapping(name: &str, source: &str) -> Result<HeaderMapping, String> {
-    let quoted = source.strip_prefix('\'').and_then(|source| source.strip_suffix('\''));
-    let source = match (quoted, source.strip_prefix("context.authorizer.")) {
-        (Some(text), _) => MappingSource::Static(text.into()),
-        (None, Some(key)) => MappingSource::Authorizer(key.into()),
-        (None, None) => return Err(format!("the source {source} of header {name} is not supported")),
+fn header_mapping(parameter: &str, source: &str) -> Option<HeaderMapping> {
+    let display_name = parameter.strip_prefix("integration.request.header.")?.to_string();
+    let name = HeaderName::try_from(&display_name).ok()?;
+    let quoted = source.strip_prefix('\'').and_then(|text| text.strip_suffix('\''));
+    let source = match quoted {
+        Some(text) if HeaderValue::from_str(text).is_ok() => MappingSource::Static(text.into()),
+        Some(_) => return None,
+        None => MappingSource::Authorizer(source.strip_prefix("context.authorizer.")?.into()),
     };
-    let header = HeaderName::try_from(name).map_err(|_| format!("{name} is no header"))?;
-    Ok(HeaderMapping { display_name: name.into(), name: header, source })
+    Some(HeaderMapping { display_name, name, source })
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
-    const TEMPLATE: &str = include_str!("../../template.yaml");
+    fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+        entries.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
 
-    fn read(text: &str, settings: &[(&str, &str)]) -> Result<Management, String> {
-        let parameters = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
-        let given: Parameters = parameters(&[("Issuer", "http://issuer"), ("Audience", "a")]);
-        let template = Template::parse("template.yaml", text).map_err(|error| error.to_string())?;
-        Management::read(&template, &given, &parameters(settings)).map_err(|error| error.to_string())
+    const ISSUER: [(&str, &str); 2] = [("Issuer", "http://issuer"), ("Audience", "latchkey")];
+
+    #[test]
+    fn our_templates_are_understood() {
+        let latchkey = Latchkey::new(&map(&ISSUER), &BTreeMap::new()).unwrap();
+        let binaries: Vec<_> = latchkey.functions.values().map(|function| function.binary.as_str()).collect();
+        assert_eq!(binaries, ["authorize", "generate", "list", "revoke"]);
+        assert_eq!(latchkey.routes.len(), 3);
+        assert_eq!(latchkey.table.ttl.as_deref(), Some("purge_at"));
+        let parameters = [("UpstreamUrl", "http://up"), ("AuthorizerFunctionArn", latchkey.authorizer_arn.as_str())];
+        let registry = Registry::new(&map(&parameters)).unwrap();
+        assert_eq!(registry.resources.len(), 2);
+        assert!(latchkey.functions.contains_key(&registry.authorizer));
+        assert_eq!((registry.cache_seconds, registry.identity_sources), (0, vec![]));
     }
 
     #[test]
-    fn the_template_deploys_four_functions_and_three_routes() {
-        let management = read(TEMPLATE, &[]).unwrap();
-        assert_eq!(management.functions.keys().collect::<Vec<_>>(), ["authorize", "generate", "list", "revoke"]);
-        assert_eq!(management.routes.len(), 3);
-        assert_eq!(management.table.name, "latchkey");
-        assert_eq!(management.accepted.issuer, "http://issuer");
+    fn a_setting_overrides_the_template_where_the_function_has_it() {
+        let settings = map(&[("MAX_TOKEN_DAYS", "7"), ("TABLE_NAME", "other"), ("PATH", "/bin")]);
+        let latchkey = Latchkey::new(&map(&ISSUER), &settings).unwrap();
+        let list = &latchkey.functions["List"].environment;
+        assert_eq!(list["MAX_TOKEN_DAYS"], "7");
+        assert!(!list.contains_key("PATH"));
+        assert!(!latchkey.functions["Revoke"].environment.contains_key("MAX_TOKEN_DAYS"));
+        assert_eq!((latchkey.table.name.as_str(), list["TABLE_NAME"].as_str()), ("other", "other"));
     }
 
     #[test]
-    fn a_setting_overrides_the_templates_value() {
-        assert_eq!(read(TEMPLATE, &[("TABLE_NAME", "mine"), ("UNHEARD_OF", "x")]).unwrap().table.name, "mine");
+    fn a_cache_time_brings_its_identity_source() {
+        let arn = arn_of("Authorize");
+        let parameters =
+            [("UpstreamUrl", "http://up"), ("AuthorizerFunctionArn", arn.as_str()), ("AuthorizerCacheSeconds", "60")];
+        let registry = Registry::new(&map(&parameters)).unwrap();
+        assert_eq!(registry.cache_seconds, 60);
+        assert_eq!(registry.identity_sources, [IdentitySource::Header("authorization".into())]);
     }
 
     #[test]
-    fn what_is_not_known_is_an_error_that_names_it() {
-        for (from, to, named) in [
-            ("BillingMode:", "BillingModus:", "BillingModus"),
-            ("Type: AWS::Logs::LogGroup", "Type: AWS::SQS::Queue", "AWS::SQS::Queue"),
-            ("    Timeout: 5", "    Timeout: 5\n    Layers: []", "Layers"),
-            ("!GetAtt Tokens.Arn", "!ImportValue x", "ImportValue"),
-        ] {
-            let error = read(&TEMPLATE.replacen(from, to, 1), &[]).err().unwrap();
-            assert!(error.contains(named), "{to}: {error}");
-        }
+    fn a_mapping_from_elsewhere_is_refused() {
+        let mapped = |parameter: &str, source: &str| header_mapping(parameter, source).is_some();
+        assert!(mapped("integration.request.header.X", "''"));
+        assert!(mapped("integration.request.header.X", "context.authorizer.y"));
+        assert!(!mapped("integration.request.header.X", "method.request.header.Y"));
+        assert!(!mapped("integration.request.querystring.X", "''"));
+        assert!(!mapped("integration.request.header.X", "plain"));
     }
 }

@@ -1,82 +1,102 @@
-//! The embedded DynamoDB, with the table that the template describes.
+//! The embedded DynamoDB and its client.
 
+use crate::REGION;
 use crate::deployment::Table;
-use crate::options::Data;
-use crate::{REGION, server};
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
+use crate::server::Stop;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::error::DisplayErrorContext;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, KeySchemaElement, TimeToLiveSpecification, TimeToLiveStatus,
 };
+use aws_sdk_dynamodb::{Client, Config};
 use dynoxide::Database;
-use latchkey::store;
-use std::fmt::Display;
+use std::fmt;
+use std::path::Path;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// Opens the database and serves it until `stop`.
-pub fn serve(data: &Data, listener: TcpListener, mut stop: server::Stop) -> Result<JoinHandle<()>, String> {
-    let database = match data {
-        Data::Memory => Database::memory(),
-        Data::Dir(folder) => Database::new(&folder.join("dynamodb.sqlite").to_string_lossy()),
-    };
-    let database = database.map_err(|error| format!("the database cannot be opened: {error}"))?;
-    let stopped = async move { server::stopped(&mut stop).await };
-    Ok(tokio::spawn(async move {
-        let serving = dynoxide::server::serve_with_shutdown(listener, database, stopped);
-        if let Err(error) = serving.await {
-            tracing::error!("{error}");
-        }
-    }))
+/// Why there is no table.
+#[derive(Debug)]
+pub struct DynamoDbError(String);
+
+impl fmt::Display for DynamoDbError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
-/// A client of the database on this port. Any credentials do, and none of the user's are looked for.
+impl std::error::Error for DynamoDbError {}
+
+/// A client for the DynamoDB at this port. Nothing of the user's own AWS configuration is read.
 pub fn client(port: u16) -> Client {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
-        .credentials_provider(Credentials::new("local", "local", None, None, "latchkey-local"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "one machine"))
         .endpoint_url(format!("http://127.0.0.1:{port}"))
-        .timeout_config(store::timeouts())
-        .retry_config(store::retries());
+        .timeout_config(latchkey::store::timeouts())
+        .retry_config(latchkey::store::retries());
     Client::from_conf(config.build())
 }
 
-/// Makes the table, if it is not there yet.
-pub async fn create(client: &Client, table: &Table) -> Result<(), String> {
-    let failed = |error: &dyn Display| format!("table {}: {error}", table.name);
-    let attributes = table.attribute_definitions.iter().map(|attribute| {
-        AttributeDefinition::builder()
-            .attribute_name(&attribute.attribute_name)
-            .attribute_type(ScalarAttributeType::from(attribute.attribute_type.as_str()))
-            .build()
+/// Opens the database in this file, or one in memory.
+pub fn open(file: Option<&Path>) -> Result<Database, DynamoDbError> {
+    let Some(file) = file else {
+        return Database::memory().map_err(|error| DynamoDbError(error.to_string()));
+    };
+    let failed = |error: &dyn fmt::Display| DynamoDbError(format!("{}: {error}", file.display()));
+    let path = file.to_str().ok_or_else(|| failed(&"its path is not UTF-8"))?;
+    let database = Database::new(path).map_err(|error| failed(&error))?;
+    // DynamoDB deletes what is past its time some day; here that is at the next start.
+    database.sweep_ttl().map_err(|error| failed(&error))?;
+    Ok(database)
+}
+
+/// Serves a database until `stop`.
+pub fn serve(listener: TcpListener, database: Database, mut stop: Stop) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let stopped = async move {
+            let _ = stop.wait_for(|stop| *stop).await;
+        };
+        if let Err(error) = dynoxide::server::serve_with_shutdown(listener, database, stopped).await {
+            tracing::error!("DynamoDB: {error}");
+        }
+    })
+}
+
+/// Makes the table if it is not there.
+pub async fn ensure_table(client: &Client, table: &Table) -> Result<(), DynamoDbError> {
+    let failed = |error: &dyn fmt::Display| DynamoDbError(format!("the table {}: {error}", table.name));
+    let attributes = table.attributes.iter().map(|(name, kind)| {
+        AttributeDefinition::builder().attribute_name(name).attribute_type(kind.as_str().into()).build()
     });
-    let key = table.key_schema.iter().map(|element| {
-        KeySchemaElement::builder()
-            .attribute_name(&element.attribute_name)
-            .key_type(KeyType::from(element.key_type.as_str()))
-            .build()
-    });
+    let key = table
+        .key
+        .iter()
+        .map(|(name, kind)| KeySchemaElement::builder().attribute_name(name).key_type(kind.as_str().into()).build());
     let created = client
         .create_table()
         .table_name(&table.name)
         .billing_mode(BillingMode::PayPerRequest)
+        .deletion_protection_enabled(table.deletion_protection)
         .set_attribute_definitions(Some(attributes.collect::<Result<_, _>>().map_err(|error| failed(&error))?))
         .set_key_schema(Some(key.collect::<Result<_, _>>().map_err(|error| failed(&error))?))
         .send()
         .await;
-    match created {
-        Ok(_) => {}
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => {
-            return Ok(());
-        }
-        Err(error) => return Err(failed(&DisplayErrorContext(error))),
+    if let Err(error) = created
+        && !error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception())
+    {
+        return Err(failed(&DisplayErrorContext(error)));
     }
-    let ttl = &table.time_to_live_specification;
-    let ttl = TimeToLiveSpecification::builder().attribute_name(&ttl.attribute_name).enabled(ttl.enabled);
-    let ttl = ttl.build().map_err(|error| failed(&error))?;
+    let Some(attribute) = &table.ttl else { return Ok(()) };
+    let described = client.describe_time_to_live().table_name(&table.name).send().await;
+    let described = described.map_err(|error| failed(&DisplayErrorContext(error)))?;
+    let status = described.time_to_live_description().and_then(|ttl| ttl.time_to_live_status());
+    if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
+        return Ok(());
+    }
+    let ttl = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build();
+    let ttl = ttl.map_err(|error| failed(&error))?;
     let update = client.update_time_to_live().table_name(&table.name).time_to_live_specification(ttl);
-    update.send().await.map_err(|error| failed(&DisplayErrorContext(error)))?;
-    Ok(())
+    update.send().await.map(|_| ()).map_err(|error| failed(&DisplayErrorContext(error)))
 }

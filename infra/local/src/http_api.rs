@@ -29,7 +29,7 @@ use time::OffsetDateTime;
 /// The id of the API, which AWS would choose.
 const API_ID: &str = "management";
 
-/// One route and what answers it.
+/// One route, open to any accepted session, and what answers it.
 pub struct Route {
     /// Its method.
     pub method: Method,
@@ -37,8 +37,6 @@ pub struct Route {
     pub path: String,
     /// The function behind it.
     pub function: Function,
-    /// Whether it is for sessions alone.
-    pub authorized: bool,
 }
 
 /// The gateway.
@@ -108,7 +106,7 @@ impl HttpApi {
     }
 
     /// The route of a request that may pass, its path parameters and its session; or what the client is told.
-    async fn admit(&self, head: &Parts) -> Result<(&Route, Map<String, Value>, Option<Claims>), Response<Body>> {
+    async fn admit(&self, head: &Parts) -> Result<(&Route, Map<String, Value>, Claims), Response<Body>> {
         if wire::request_line_bytes(head) + wire::header_bytes(&head.headers) > MAX_HEADERS {
             return Err(message(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
         }
@@ -117,12 +115,9 @@ impl HttpApi {
         }
         let mut matching = self.routes.iter().filter_map(|route| Some((route, match_path(route, head)?)));
         let (route, parameters) = matching.next().ok_or_else(|| message(StatusCode::NOT_FOUND))?;
-        if !route.authorized {
-            return Ok((route, parameters, None));
-        }
         let authorization = head.headers.get(AUTHORIZATION).map(wire::text);
         match self.authorizer.authorize(authorization.as_deref(), (self.clock)()).await {
-            Ok(claims) => Ok((route, parameters, Some(claims))),
+            Ok(claims) => Ok((route, parameters, claims)),
             Err(denied) => Err(unauthorized(&denied)),
         }
     }
@@ -164,7 +159,7 @@ struct Call<'a> {
     body: &'a Bytes,
     route: &'a Route,
     parameters: Map<String, Value>,
-    claims: Option<Claims>,
+    claims: Claims,
     peer: SocketAddr,
     request_id: &'a str,
     now: Timestamp,
@@ -176,9 +171,10 @@ impl Call<'_> {
         let headers = &self.head.headers;
         let header = |name: HeaderName| headers.get(name).map(wire::text).unwrap_or_default();
         let domain = header(HOST);
-        let mut context = json!({
+        let context = json!({
             "accountId": ACCOUNT_ID,
             "apiId": API_ID,
+            "authorizer": {"jwt": {"claims": self.claims, "scopes": null}},
             "domainName": domain,
             "domainPrefix": domain.split(['.', ':']).next(),
             "http": {
@@ -194,9 +190,6 @@ impl Call<'_> {
             "time": common_log_time(self.now),
             "timeEpoch": self.now.as_millis(),
         });
-        if let (Some(claims), Some(context)) = (&self.claims, context.as_object_mut()) {
-            context.insert("authorizer".into(), json!({"jwt": {"claims": claims, "scopes": null}}));
-        }
         let is_text = is_text(headers) && std::str::from_utf8(self.body).is_ok();
         let mut event = json!({
             "version": "2.0",

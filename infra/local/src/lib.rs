@@ -1,8 +1,9 @@
-//! The whole of Latchkey on one machine: both gateways, the functions, an embedded DynamoDB and an issuer to sign in
-//! with, wired as the templates in `infra/` say.
+//! The whole of Latchkey on one machine: an HTTP API and a REST API as API Gateway runs them, the functions behind
+//! them, an embedded DynamoDB, and an OpenID Connect issuer for signing in.
 //!
-//! [`deployment`] reads the templates, [`stack`] starts what they describe; a request comes in through
-//! [`http_api`] or [`rest_api`] and reaches a [`function`] as the event that Lambda would be given.
+//! [`deployment`] reads the templates in `infra/` through [`template`]; [`stack`] puts together what they say. A
+//! request of the management API takes the path [`http_api`] → [`jwt`] → [`function`], one to the registry
+//! [`rest_api`] → [`authorizer_cache`] → [`function`] → [`policy`] → the upstream, or a [`gateway_response`].
 
 pub mod authorizer_cache;
 pub mod banner;
@@ -23,8 +24,8 @@ pub mod template;
 pub mod upload;
 pub mod wire;
 
-/// The account that ARNs name.
-pub(crate) const ACCOUNT_ID: &str = "123456789012";
+/// The account that everything seems to be in; AWS's own example.
+pub const ACCOUNT_ID: &str = "123456789012";
 
-/// The region that ARNs name, and that requests to DynamoDB are signed for.
-pub(crate) const REGION: &str = "us-east-1";
+/// The region that everything seems to be in.
+pub const REGION: &str = "us-east-1";

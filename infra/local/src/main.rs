@@ -1,43 +1,38 @@
-//! `cargo run`: the whole of Latchkey on this machine.
+//! `cargo run`: starts the stack, says where it is, and stops it on Ctrl-C or SIGTERM.
 
 use clap::Parser;
 use lambda_http::tracing::subscriber::filter::LevelFilter;
 use lambda_http::tracing::subscriber::layer::SubscriberExt;
 use lambda_http::tracing::subscriber::util::SubscriberInitExt;
 use lambda_http::tracing::subscriber::{fmt, registry};
-use latchkey::clock;
-use latchkey::log;
-use local::banner;
+use local::banner::banner;
 use local::options::{Data, Options, Ports, Upstream};
-use local::stack::{Stack, StartError};
+use local::stack::Stack;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The whole of Latchkey on this machine: management API, registry, sign-in and DynamoDB, on 127.0.0.1.
-///
-/// Settings of the functions (MAX_TOKEN_DAYS, CACHE_SECONDS, …) are taken from the environment.
+/// The whole of Latchkey on this machine. Settings are taken from the environment: `MAX_TOKEN_DAYS=30 cargo run`.
 #[derive(Parser)]
 #[command(name = "latchkey", version)]
 struct Arguments {
-    /// Where the management API listens; 0 is any free port, here and below
+    /// Port of the management API
     #[arg(long, default_value_t = 3000)]
     api_port: u16,
-    /// Where the registry's gateway listens
+    /// Port of the registry
     #[arg(long, default_value_t = 3001)]
     registry_port: u16,
-    /// Where the OpenID Connect issuer listens
+    /// Port of the OpenID Connect issuer
     #[arg(long, default_value_t = 3002)]
     identity_port: u16,
-    /// Where DynamoDB listens
+    /// Port of DynamoDB
     #[arg(long, default_value_t = 8000)]
     dynamodb_port: u16,
-    /// The registry behind the gateway; without it, requests that pass are echoed
+    /// The registry to guard; without it, requests that pass are echoed
     #[arg(long, value_name = "URL")]
-    upstream: Option<Upstream>,
-    /// Where data is kept
+    upstream: Option<String>,
+    /// Where data is kept between starts
     #[arg(long, value_name = "DIR", default_value = ".latchkey")]
     data_dir: PathBuf,
     /// Keep no data
@@ -45,57 +40,50 @@ struct Arguments {
     in_memory: bool,
 }
 
-impl Arguments {
-    fn options(self) -> Options {
-        Options {
-            ports: Ports {
-                api: self.api_port,
-                registry: self.registry_port,
-                identity: self.identity_port,
-                dynamodb: self.dynamodb_port,
-            },
-            upstream: self.upstream,
-            data: if self.in_memory { Data::Memory } else { Data::Dir(self.data_dir) },
-            environment: std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .collect(),
-            parameters: Default::default(),
-            clock: Arc::new(clock::now),
-        }
-    }
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = log::targets(LevelFilter::INFO).with_target("local", LevelFilter::INFO);
-    registry().with(filter).with(fmt::layer().with_writer(io::stderr).with_target(false)).init();
-    match run(Arguments::parse().options()).await {
+    // One line a request; of the functions only what is amiss, and of libraries nothing that could hold a token.
+    let filter = latchkey::log::targets(LevelFilter::WARN).with_target("local", LevelFilter::INFO);
+    let lines = fmt::layer().without_time().with_target(false).with_ansi(false).with_writer(io::stderr);
+    registry().with(filter).with(lines).init();
+    match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "latchkey: {error}");
+            let _ = writeln!(io::stderr(), "{error}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(options: Options) -> Result<(), StartError> {
-    let upstream = options.upstream.clone();
-    let stack = Stack::start(options).await?;
-    // Nobody may be reading.
-    let _ = write!(io::stdout(), "{}", banner::text(&stack.ports(), upstream.as_ref()));
-    stop_signal().await;
-    stack.shutdown().await;
-    Ok(())
-}
-
-/// Ctrl-C, or what a service manager sends.
-async fn stop_signal() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
+async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let upstream: Option<Upstream> = match &arguments.upstream {
+        Some(url) => Some(url.parse().map_err(|error| format!("--upstream {url:?}: {error}"))?),
+        None => None,
     };
+    let data = if arguments.in_memory { Data::Memory } else { Data::Dir(arguments.data_dir) };
+    let ports = Ports {
+        api: arguments.api_port,
+        registry: arguments.registry_port,
+        identity: arguments.identity_port,
+        dynamodb: arguments.dynamodb_port,
+    };
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    let environment = std::env::vars_os().filter_map(text).collect();
+    // Before anything runs, so that no signal is missed.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+
+    let options =
+        Options { ports, upstream: upstream.clone(), data: data.clone(), environment, ..Options::in_memory() };
+    let stack = Stack::start(options).await?;
+    // Nobody has to read it.
+    let _ = io::stdout().write_all(banner(stack.ports(), upstream.as_ref(), &data).as_bytes());
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
+        _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
+    stack.shutdown().await;
+    Ok(())
 }

@@ -1,39 +1,50 @@
-//! Everything at work: ports are taken, the templates read, the functions set up, and then requests are answered.
+//! The whole system, started and stopped.
 
 use crate::authorizer_cache::AuthorizerCache;
 use crate::client::Client;
-use crate::deployment::{FunctionSettings, Management, Parameters, Registry};
-use crate::function::HttpHandler::{Generate, List, Revoke};
-use crate::function::{Function, Handler};
+use crate::deployment::{FunctionDefinition, Latchkey, Registry};
+use crate::function::{Function, Handler, HttpHandler};
 use crate::http_api::{HttpApi, Route};
 use crate::issuer::{Issuer, SigningKey};
 use crate::jwt::JwtAuthorizer;
 use crate::options::{Data, Options, Ports};
 use crate::rest_api::RestApi;
-use crate::template::Template;
 use crate::{dynamodb, server};
-use aws_sdk_dynamodb::Client as DynamoDb;
 use latchkey::config::ConfigError;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::fs::DirBuilder;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-const TEMPLATE: &str = include_str!("../../template.yaml");
-const REGISTRY: &str = include_str!("../../registry.yaml");
-
-/// The client that sessions are for.
+/// The audience of the issuer's sessions.
 const AUDIENCE: &str = "latchkey";
 
-/// A running stack. Dropped, it stops at once; [`Stack::shutdown`] lets it finish what is under way.
+/// What stands for the registry in the template where requests are echoed: nothing is ever sent there.
+const NO_UPSTREAM: &str = "http://upstream.invalid";
+
+/// The database in the data directory.
+const DATABASE_FILE: &str = "dynamodb.sqlite";
+
+/// The issuer's key in the data directory.
+const KEY_FILE: &str = "issuer-key.pem";
+
+/// A running system.
 pub struct Stack {
     ports: Ports,
     stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
+    servers: Vec<JoinHandle<()>>,
+    dynamodb_stop: watch::Sender<bool>,
+    dynamodb: JoinHandle<()>,
 }
 
-/// Why a stack does not start; one line, but for settings, which are named one a line.
+/// Why a stack did not start. Nothing of it runs then.
 #[derive(Debug)]
 pub struct StartError(String);
 
@@ -45,86 +56,58 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
+/// What a start may fail with says all there is to say.
 fn failed(error: impl fmt::Display) -> StartError {
     StartError(error.to_string())
 }
 
 impl Stack {
-    /// Starts everything. When it returns, every port answers.
+    /// Starts everything; when this returns, every port answers.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let (api, api_port) = listen(options.ports.api, "--api-port").await?;
-        let (registry, registry_port) = listen(options.ports.registry, "--registry-port").await?;
-        let (identity, identity_port) = listen(options.ports.identity, "--identity-port").await?;
-        let (dynamodb, dynamodb_port) = listen(options.ports.dynamodb, "--dynamodb-port").await?;
+        let (api, api_port) = bind("--api-port", options.ports.api).await?;
+        let (registry, registry_port) = bind("--registry-port", options.ports.registry).await?;
+        let (identity, identity_port) = bind("--identity-port", options.ports.identity).await?;
+        let (dynamodb, dynamodb_port) = bind("--dynamodb-port", options.ports.dynamodb).await?;
         let ports = Ports { api: api_port, registry: registry_port, identity: identity_port, dynamodb: dynamodb_port };
+
         let issuer_url = format!("http://127.0.0.1:{identity_port}");
-
-        let mut given = Parameters::from([
-            ("Issuer".into(), issuer_url.clone()),
-            ("Audience".into(), AUDIENCE.into()),
-            ("UpstreamUrl".into(), options.upstream.as_ref().map_or("http://no-upstream", |up| up.url()).into()),
-        ]);
-        // The one setting that both templates have.
-        given.extend(options.environment.get("CONSOLE_URL").map(|url| ("ConsoleUrl".into(), url.clone())));
-        given.extend(options.parameters.clone());
-        let template = Template::parse("infra/template.yaml", TEMPLATE).map_err(failed)?;
-        let management = Management::read(&template, &given, &options.environment).map_err(failed)?;
-        given.insert("AuthorizerFunctionArn".into(), management.authorizer_arn.clone());
-        let template = Template::parse("infra/registry.yaml", REGISTRY).map_err(failed)?;
-        let front = Registry::read(&template, &given, &management.authorizer_arn).map_err(failed)?;
-
+        let deployment = Deployment::new(&options, &issuer_url)?;
         let client = dynamodb::client(dynamodb_port);
-        let function = |binary: &str| {
-            let settings = management.functions.get(binary);
-            let settings = settings.ok_or_else(|| failed(format!("infra/template.yaml has no function {binary}")))?;
-            set_up(binary, settings, client.clone())
+        let functions = functions(&deployment.latchkey.functions, &client)?;
+
+        let data = data_dir(&options.data)?;
+        let key = match &data {
+            Some(dir) => SigningKey::in_file(&dir.join(KEY_FILE)).map_err(failed)?,
+            None => SigningKey::of_this_process().map_err(failed)?.clone(),
         };
-        let routes = management.routes.iter().map(|route| {
-            Ok(Route {
-                method: route.method.clone(),
-                path: route.path.clone(),
-                function: function(&route.function)?,
-                authorized: route.authorized,
-            })
-        });
-        let http_api = HttpApi {
-            routes: routes.collect::<Result<_, StartError>>()?,
-            authorizer: JwtAuthorizer::new(management.accepted).map_err(failed)?,
-            clock: options.clock.clone(),
-            port: api_port,
-        };
-        let upstream = options.upstream.as_ref().map(|upstream| Client::for_scheme(upstream.is_https()));
-        let rest_api = RestApi {
-            stage: front.stage,
-            resources: front.resources,
-            authorizer: function("authorize")?,
-            cache: AuthorizerCache::new(front.identity_sources, front.cache_seconds),
-            responses: front.responses,
-            upstream: upstream.transpose().map_err(failed)?,
-            clock: options.clock.clone(),
-            port: registry_port,
-        };
-        let key = signing_key(&options.data)?;
-        let issuer = Issuer::new(issuer_url, AUDIENCE.into(), key, options.clock.clone());
+        let database = dynamodb::open(data.map(|dir| dir.join(DATABASE_FILE)).as_deref()).map_err(failed)?;
+
+        let http_api = Arc::new(http_api(&deployment, &functions, &options, api_port)?);
+        let issuer =
+            Arc::new(Issuer::new(issuer_url, deployment.latchkey.audience().into(), key, Arc::clone(&options.clock)));
+        let table = &deployment.latchkey.table;
 
         let (stop, stopped) = watch::channel(false);
-        let database = dynamodb::serve(&options.data, dynamodb, stopped.clone()).map_err(failed)?;
-        let (http_api, rest_api, issuer) = (Arc::new(http_api), Arc::new(rest_api), Arc::new(issuer));
-        let mut stack = Self { ports, stop, tasks: vec![database] };
-        dynamodb::create(&client, &management.table).await.map_err(failed)?;
-        stack.tasks.push(server::serve(identity, stopped.clone(), move |request, _| {
-            let issuer = Arc::clone(&issuer);
-            async move { issuer.answer(request).await }
-        }));
-        stack.tasks.push(server::serve(api, stopped.clone(), move |request, peer| {
-            let api = Arc::clone(&http_api);
-            async move { api.answer(request, peer).await }
-        }));
-        stack.tasks.push(server::serve(registry, stopped, move |request, peer| {
-            let api = Arc::clone(&rest_api);
-            async move { api.answer(request, peer).await }
-        }));
-        Ok(stack)
+        let (dynamodb_stop, dynamodb_stopped) = watch::channel(false);
+        let dynamodb = dynamodb::serve(dynamodb, database, dynamodb_stopped);
+        dynamodb::ensure_table(&client, table).await.map_err(failed)?;
+
+        let rest_api = Arc::new(rest_api(deployment.registry, &functions, &options, registry_port)?);
+        let servers = vec![
+            server::serve(identity, stopped.clone(), move |request, _| {
+                let issuer = Arc::clone(&issuer);
+                async move { issuer.answer(request).await }
+            }),
+            server::serve(api, stopped.clone(), move |request, peer| {
+                let api = Arc::clone(&http_api);
+                async move { api.answer(request, peer).await }
+            }),
+            server::serve(registry, stopped, move |request, peer| {
+                let api = Arc::clone(&rest_api);
+                async move { api.answer(request, peer).await }
+            }),
+        ];
+        Ok(Self { ports, stop, servers, dynamodb_stop, dynamodb })
     }
 
     /// Where it listens.
@@ -132,53 +115,163 @@ impl Stack {
         self.ports
     }
 
-    /// Takes no more requests, and returns when those under way are answered, or after [`server::GRACE`].
-    pub async fn shutdown(mut self) {
-        let _ = self.stop.send(true);
-        for mut task in std::mem::take(&mut self.tasks) {
-            // The database may still have an idle connection open.
-            if tokio::time::timeout(server::GRACE * 2, &mut task).await.is_err() {
-                task.abort();
-            }
+    /// Stops everything: the gateways first, so that what they have begun can still reach the table.
+    pub async fn shutdown(self) {
+        self.stop.send_replace(true);
+        for server in self.servers {
+            let _ = server.await;
+        }
+        self.dynamodb_stop.send_replace(true);
+        let mut dynamodb = self.dynamodb;
+        // A client of its own that keeps a request open is not waited for.
+        if tokio::time::timeout(server::GRACE, &mut dynamodb).await.is_err() {
+            dynamodb.abort();
         }
     }
 }
 
-impl Drop for Stack {
-    fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
+async fn bind(flag: &str, port: u16) -> Result<(TcpListener, u16), StartError> {
+    let unusable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            StartError(format!("port {port} is in use on 127.0.0.1; choose another with {flag}"))
         }
-    }
-}
-
-async fn listen(port: u16, flag: &str) -> Result<(TcpListener, u16), StartError> {
-    let listener = TcpListener::bind(("127.0.0.1", port)).await;
-    let listener = listener.map_err(|error| failed(format!("port {port} cannot be had ({flag}): {error}")))?;
-    let port = listener.local_addr().map_err(failed)?.port();
+        _ => StartError(format!("port {port} ({flag}) cannot be used: {error}")),
+    };
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.map_err(unusable)?;
+    let port = listener.local_addr().map_err(unusable)?.port();
     Ok((listener, port))
 }
 
-fn signing_key(data: &Data) -> Result<SigningKey, StartError> {
-    match data {
-        Data::Memory => SigningKey::of_this_process().cloned().map_err(failed),
-        Data::Dir(folder) => {
-            let made = std::fs::create_dir_all(folder);
-            made.map_err(|error| failed(format!("{} cannot be used (--data-dir): {error}", folder.display())))?;
-            SigningKey::in_file(&folder.join("issuer.pem")).map_err(failed)
-        }
+/// The data directory, which only its owner may enter.
+fn data_dir(data: &Data) -> Result<Option<PathBuf>, StartError> {
+    let Data::Dir(dir) = data else { return Ok(None) };
+    let unusable = |error| StartError(format!("the data directory {} cannot be used: {error}", dir.display()));
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unusable)?;
+    writable(dir).map_err(unusable)?;
+    Ok(Some(dir.clone()))
+}
+
+fn writable(dir: &Path) -> std::io::Result<()> {
+    let probe = dir.join(format!(".writable-{}", std::process::id()));
+    std::fs::write(&probe, "")?;
+    std::fs::remove_file(&probe)
+}
+
+/// What the templates deploy, with what one machine gives them for parameters.
+struct Deployment {
+    latchkey: Latchkey,
+    registry: Registry,
+}
+
+impl Deployment {
+    fn new(options: &Options, issuer_url: &str) -> Result<Self, StartError> {
+        let given = |own: &[(&str, &str)]| -> BTreeMap<String, String> {
+            let own = own.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+            own.chain(options.parameters.clone()).collect()
+        };
+        let latchkey = Latchkey::new(&given(&[("Issuer", issuer_url), ("Audience", AUDIENCE)]), &options.environment)
+            .map_err(failed)?;
+        let upstream = options.upstream.as_ref().map_or(NO_UPSTREAM, |upstream| upstream.url());
+        // The gateway tells of the console as the authorizer does.
+        let console = options.environment.get("CONSOLE_URL").map_or("", |url| url.trim());
+        let registry = Registry::new(&given(&[
+            ("UpstreamUrl", upstream),
+            ("AuthorizerFunctionArn", &latchkey.authorizer_arn),
+            ("ConsoleUrl", console),
+        ]))
+        .map_err(failed)?;
+        Ok(Self { latchkey, registry })
     }
 }
 
-fn set_up(binary: &str, settings: &FunctionSettings, client: DynamoDb) -> Result<Function, StartError> {
-    let environment = &settings.environment;
-    let wrong = |error: ConfigError| failed(format!("{binary}: {error}"));
-    let handler = match binary {
-        "generate" => Handler::Http(Generate(generate::Function::new(environment, client).map_err(wrong)?)),
-        "list" => Handler::Http(List(list::Function::new(environment, client).map_err(wrong)?)),
-        "revoke" => Handler::Http(Revoke(revoke::Function::new(environment, client).map_err(wrong)?)),
-        "authorize" => Handler::Authorizer(authorize::Function::new(environment, client).map_err(wrong)?),
-        _ => return Err(failed(format!("infra/template.yaml has a function {binary} that is not known here"))),
+/// Every function with its settings, or everything that is wrong with any of them.
+fn functions(
+    definitions: &BTreeMap<String, FunctionDefinition>,
+    client: &aws_sdk_dynamodb::Client,
+) -> Result<BTreeMap<String, Function>, StartError> {
+    let mut functions = BTreeMap::new();
+    let mut wrong = BTreeSet::new();
+    for (name, definition) in definitions {
+        match handler(definition, client) {
+            Ok(handler) => {
+                functions.insert(name.clone(), Function::new(handler, definition.timeout));
+            }
+            // Several functions share a setting; it is named once.
+            Err(HandlerError::Settings(error)) => wrong.extend(error.to_string().lines().skip(1).map(str::to_string)),
+            Err(HandlerError::UnknownBinary) => {
+                return Err(StartError(format!("the function {name} runs an unknown binary, {}", definition.binary)));
+            }
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(functions);
+    }
+    Err(StartError(format!("wrong settings:\n{}", wrong.into_iter().collect::<Vec<_>>().join("\n"))))
+}
+
+enum HandlerError {
+    Settings(ConfigError),
+    UnknownBinary,
+}
+
+impl From<ConfigError> for HandlerError {
+    fn from(error: ConfigError) -> Self {
+        Self::Settings(error)
+    }
+}
+
+fn handler(definition: &FunctionDefinition, client: &aws_sdk_dynamodb::Client) -> Result<Handler, HandlerError> {
+    let environment = definition.environment.clone().into_iter().collect();
+    let client = client.clone();
+    Ok(match definition.binary.as_str() {
+        "generate" => Handler::Http(HttpHandler::Generate(generate::Function::new(&environment, client)?)),
+        "list" => Handler::Http(HttpHandler::List(list::Function::new(&environment, client)?)),
+        "revoke" => Handler::Http(HttpHandler::Revoke(revoke::Function::new(&environment, client)?)),
+        "authorize" => Handler::Authorizer(authorize::Function::new(&environment, client)?),
+        _ => return Err(HandlerError::UnknownBinary),
+    })
+}
+
+fn function(functions: &BTreeMap<String, Function>, name: &str) -> Result<Function, StartError> {
+    functions.get(name).cloned().ok_or_else(|| StartError(format!("there is no function {name}")))
+}
+
+fn http_api(
+    deployment: &Deployment,
+    functions: &BTreeMap<String, Function>,
+    options: &Options,
+    port: u16,
+) -> Result<HttpApi, StartError> {
+    let route = |definition: &crate::deployment::RouteDefinition| {
+        Ok(Route {
+            method: definition.method.clone(),
+            path: definition.path.clone(),
+            function: function(functions, &definition.function)?,
+        })
     };
-    Ok(Function::new(handler, settings.timeout))
+    Ok(HttpApi {
+        routes: deployment.latchkey.routes.iter().map(route).collect::<Result<_, StartError>>()?,
+        authorizer: JwtAuthorizer::new(deployment.latchkey.sessions.clone()).map_err(failed)?,
+        clock: Arc::clone(&options.clock),
+        port,
+    })
+}
+
+fn rest_api(
+    registry: Registry,
+    functions: &BTreeMap<String, Function>,
+    options: &Options,
+    port: u16,
+) -> Result<RestApi, StartError> {
+    let upstream = options.upstream.as_ref();
+    Ok(RestApi {
+        authorizer: function(functions, &registry.authorizer)?,
+        stage: registry.stage,
+        resources: registry.resources,
+        cache: AuthorizerCache::new(registry.identity_sources, registry.cache_seconds),
+        responses: registry.responses,
+        upstream: upstream.map(|upstream| Client::for_scheme(upstream.is_https())).transpose().map_err(failed)?,
+        clock: Arc::clone(&options.clock),
+        port,
+    })
 }

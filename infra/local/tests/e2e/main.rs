@@ -5,7 +5,9 @@
 mod authorizer;
 mod bootstraps;
 mod events;
+mod gateway;
 mod harness;
+mod program;
 mod registry;
 mod secrets;
 mod templates;
