@@ -31,5 +31,7 @@ pub fn targets(level: LevelFilter) -> Targets {
     Targets::new()
         .with_default(LevelFilter::WARN.min(level))
         .with_target("lambda_runtime", LevelFilter::INFO.min(level))
+        // It writes each error of a handler once more, as ERROR: an everyday "Unauthorized" among them.
+        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
         .with_targets(OURS.map(|name| (name, level)))
 }

@@ -541,7 +541,7 @@ impl Registry {
         };
         let sources = authorizer.identity_source.split(',').map(str::trim).filter(|source| !source.is_empty());
         let identity_sources = sources
-            .map(str::parse)
+            .map(str::parse::<IdentitySource>)
             .collect::<Result<_, _>>()
             .map_err(|error| evaluated.error(format!("{authorizer_place}.identitySource"), error.to_string()))?;
         let mut resources = vec![];

@@ -328,11 +328,113 @@ fn response(answer: Value) -> Option<Response<Body>> {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
+    use crate::function::{Handler, HttpHandler};
     use http_body_util::BodyExt;
+    use std::time::Duration;
 
     #[test]
     fn times_are_told_as_in_the_common_log_format() {
         assert_eq!(common_log_time(Timestamp::from_secs(1_583_953_438)), "11/Mar/2020:19:03:58 +0000");
+    }
+
+    fn route(method: Method, path: &str) -> Route {
+        let list = list::Function::new(&Default::default(), crate::dynamodb::client(1)).unwrap();
+        let function = Function::new(Handler::Http(HttpHandler::List(list)), Duration::from_secs(1));
+        Route { method, path: path.into(), function }
+    }
+
+    fn head(request: http::request::Builder) -> Parts {
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn event(head: &Parts, body: &'static [u8]) -> Value {
+        let route = route(Method::DELETE, "/tokens/{id}");
+        Call {
+            head,
+            body: &Bytes::from_static(body),
+            parameters: match_path(&route, head).unwrap(),
+            route: &route,
+            claims: Claims::from([("sub".into(), "alice".into())]),
+            peer: SocketAddr::from(([127, 0, 0, 1], 9)),
+            request_id: "the-id",
+            now: Timestamp::from_millis(1_583_953_438_412),
+        }
+        .event()
+    }
+
+    #[test]
+    fn the_event_has_the_shape_of_payload_2_0() {
+        let request = Request::delete("/tokens/a%2Fb?x=1&x=a%20b").header("host", "api.example:3000");
+        let request = request.header("accept", "a").header("accept", "b").header("cookie", "c=1; d=2");
+        let request = request.header("user-agent", "curl").header("content-type", "application/json");
+        assert_eq!(
+            event(&head(request), b"{}"),
+            json!({
+                "version": "2.0",
+                "routeKey": "DELETE /tokens/{id}",
+                "rawPath": "/tokens/a%2Fb",
+                "rawQueryString": "x=1&x=a%20b",
+                "cookies": ["c=1", "d=2"],
+                "headers": {
+                    "host": "api.example:3000", "accept": "a,b", "user-agent": "curl", "content-type": "application/json",
+                },
+                "queryStringParameters": {"x": "1,a b"},
+                "pathParameters": {"id": "a/b"},
+                "requestContext": {
+                    "accountId": "123456789012",
+                    "apiId": "management",
+                    "authorizer": {"jwt": {"claims": {"sub": "alice"}, "scopes": null}},
+                    "domainName": "api.example:3000",
+                    "domainPrefix": "api",
+                    "http": {
+                        "method": "DELETE", "path": "/tokens/a%2Fb", "protocol": "HTTP/1.1",
+                        "sourceIp": "127.0.0.1", "userAgent": "curl",
+                    },
+                    "requestId": "the-id",
+                    "routeKey": "DELETE /tokens/{id}",
+                    "stage": "$default",
+                    "time": "11/Mar/2020:19:03:58 +0000",
+                    "timeEpoch": 1_583_953_438_412_u64,
+                },
+                "body": "{}",
+                "isBase64Encoded": false,
+            })
+        );
+    }
+
+    #[test]
+    fn what_there_is_none_of_is_left_out_of_the_event() {
+        let event = event(&head(Request::delete("/tokens/x")), b"");
+        for absent in ["body", "cookies", "queryStringParameters"] {
+            assert_eq!(event.get(absent), None, "{absent}");
+        }
+        assert_eq!((&event["rawQueryString"], &event["isBase64Encoded"]), (&json!(""), &json!(false)));
+    }
+
+    #[test]
+    fn a_body_that_is_no_text_is_in_base64() {
+        let of_type = |kind: &str, body| event(&head(Request::delete("/tokens/x").header("content-type", kind)), body);
+        for (kind, body, text) in [
+            ("application/json; charset=utf-8", &b"{}"[..], Some("{}")),
+            ("application/problem+json", b"{}", Some("{}")),
+            ("text/plain", b"\xff", None),
+            ("application/x-www-form-urlencoded", b"a=1", None),
+            ("application/octet-stream", b"a", None),
+        ] {
+            let event = of_type(kind, body);
+            assert_eq!(event["isBase64Encoded"], text.is_none(), "{kind}");
+            assert_eq!(event["body"], text.map_or_else(|| STANDARD.encode(body), str::to_string), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_route_is_matched_segment_by_segment() {
+        let matches = |path: &str| match_path(&route(Method::GET, "/tokens/{id}"), &head(Request::get(path))).is_some();
+        assert!(matches("/tokens/x") && matches("/tokens/%2F"));
+        for other in ["/tokens", "/tokens/", "/tokens/x/", "/tokens/x/y", "//tokens/x", "/Tokens/x", "/"] {
+            assert!(!matches(other), "{other}");
+        }
+        assert!(match_path(&route(Method::GET, "/tokens"), &head(Request::head("/tokens"))).is_none());
     }
 
     #[test]

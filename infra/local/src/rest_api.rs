@@ -14,6 +14,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -113,6 +114,14 @@ pub enum MappingSource {
     Static(String),
     /// `context.authorizer.NAME`; without a value the header is taken away.
     Authorizer(String),
+}
+
+/// What a request that passes is answered where there is no upstream.
+#[derive(Serialize)]
+struct Echo<'a> {
+    method: &'a str,
+    path: &'a str,
+    context: BTreeMap<&'a str, &'a str>,
 }
 
 /// An authorizer's answer.
@@ -312,13 +321,13 @@ impl Resource {
     }
 
     /// What a registry would be told.
-    fn echo(&self, head: &Parts, answer: &Answer) -> Value {
-        let told = |mapping: &HeaderMapping| match &mapping.source {
+    fn echo<'a>(&'a self, head: &'a Parts, answer: &'a Answer) -> Echo<'a> {
+        let told = |mapping: &'a HeaderMapping| match &mapping.source {
             MappingSource::Static(_) => None,
-            source => Some((mapping.display_name.clone(), Value::from(Self::mapped(source, answer)?))),
+            source => Some((mapping.display_name.as_str(), Self::mapped(source, answer)?)),
         };
-        let context: Map<String, Value> = self.headers.iter().filter_map(told).collect();
-        json!({"method": head.method.as_str(), "path": head.uri.path(), "context": context})
+        let context = self.headers.iter().filter_map(told).collect();
+        Echo { method: head.method.as_str(), path: head.uri.path(), context }
     }
 
     async fn forward(
@@ -399,9 +408,10 @@ fn without_hop_by_hop(headers: &HeaderMap) -> HeaderMap {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
+    use crate::function::Handler;
 
     #[test]
     fn headers_of_the_connection_are_dropped_and_repeated_ones_stay_apart() {
@@ -419,6 +429,77 @@ mod tests {
         let kept = without_hop_by_hop(&headers);
         let kept: Vec<_> = kept.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         assert_eq!(kept, [("accept", "a"), ("accept", "b")]);
+    }
+
+    fn api() -> RestApi {
+        let resource = |path, uri: &str| Resource { path, uri: uri.into(), headers: vec![], timeout: Duration::ZERO };
+        let client = crate::dynamodb::client(1);
+        let authorizer = authorize::Function::new(&Default::default(), client).unwrap();
+        RestApi {
+            stage: "live".into(),
+            resources: vec![resource(ResourcePath::Root, "http://up/"), resource(ResourcePath::Proxy, "http://up/{proxy}")],
+            authorizer: Function::new(Handler::Authorizer(authorizer), Duration::from_secs(1)),
+            cache: AuthorizerCache::new(vec![], 0),
+            responses: GatewayResponses::default(),
+            upstream: None,
+            clock: Arc::new(latchkey::clock::now),
+            port: 3001,
+        }
+    }
+
+    fn event(uri: &str) -> Value {
+        let request = Request::put(uri).header("Accept", "a").header("Accept", "b");
+        let request = request.header("x-name", HeaderValue::from_bytes(b"caf\xe9").unwrap()).body(()).unwrap();
+        let (head, api) = (request.into_parts().0, api());
+        let arn = api.method_arn(&head);
+        api.event(&head, api.resource(&head).unwrap(), &arn, SocketAddr::from(([127, 0, 0, 1], 9)), "the-id")
+    }
+
+    #[test]
+    fn the_authorizers_event_has_the_shape_of_api_gateways() {
+        assert_eq!(
+            event("/@acme%2fname/a%20b?q=1&q=a%20b&r="),
+            json!({
+                "type": "REQUEST",
+                "methodArn": "arn:aws:execute-api:us-east-1:123456789012:registry/live/PUT/@acme%2fname/a%20b",
+                "resource": "/{proxy+}",
+                "path": "/@acme%2fname/a%20b",
+                "httpMethod": "PUT",
+                "headers": {"accept": "b", "x-name": "café"},
+                "multiValueHeaders": {"accept": ["a", "b"], "x-name": ["café"]},
+                "queryStringParameters": {"q": "a b", "r": ""},
+                "multiValueQueryStringParameters": {"q": ["1", "a b"], "r": [""]},
+                "pathParameters": {"proxy": "@acme/name/a b"},
+                "stageVariables": null,
+                "requestContext": {
+                    "path": "/live/@acme%2fname/a%20b",
+                    "accountId": "123456789012",
+                    "resourceId": "proxy",
+                    "stage": "live",
+                    "requestId": "the-id",
+                    "identity": {"sourceIp": "127.0.0.1"},
+                    "resourcePath": "/{proxy+}",
+                    "httpMethod": "PUT",
+                    "apiId": "registry",
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn the_root_has_a_resource_of_its_own() {
+        let event = event("/");
+        assert_eq!((event["resource"].as_str(), event["pathParameters"].is_null()), (Some("/"), true));
+        assert_eq!(event["queryStringParameters"], Value::Null);
+        assert_eq!(event["methodArn"], "arn:aws:execute-api:us-east-1:123456789012:registry/live/PUT/");
+    }
+
+    #[test]
+    fn the_method_arn_keeps_odd_paths_as_they_were_sent() {
+        for path in ["//x", "/x//y", "/x/", "/./x/..", "/%2E%2e/x", "/a;b\\c"] {
+            let arn = event(path)["methodArn"].as_str().unwrap().to_string();
+            assert_eq!(arn.split_once("/PUT").unwrap().1, path);
+        }
     }
 
     #[test]
