@@ -15,7 +15,7 @@ pub fn banner(ports: Ports, upstream: Option<&Upstream>, data: &Data) -> String 
         Data::Memory => "gone when this stops".into(),
     };
     format!(
-        r#"Latchkey is ready; Ctrl-C stops it.
+        r#"Latchkey is ready.
 
   management API  http://127.0.0.1:{api}
   registry        http://127.0.0.1:{registry}  ({behind})
@@ -28,6 +28,7 @@ SESSION=$(curl -sS http://127.0.0.1:{identity}/oauth2/token -d 'grant_type=passw
 curl -sS -u "x:$(printf '%s' "$CREATED" | cut -d'"' -f8)" -w '\n' http://127.0.0.1:{registry}/hello
 curl -sS -X DELETE "http://127.0.0.1:{api}/tokens/$(printf '%s' "$CREATED" | cut -d'"' -f4)" -H "Authorization: Bearer $SESSION" -w '%{{http_code}}\n'
 
+Ctrl-C stops it.
 "#
     )
 }

@@ -38,7 +38,8 @@ impl Client {
             return Ok(Self::Plain(builder.build(HttpConnector::new())));
         }
         let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()
+            // By name: rustls picks one by itself only where a single one is compiled in.
+            .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider())
             .map_err(ClientError)?
             .https_or_http()
             .enable_http1()
@@ -52,5 +53,19 @@ impl Client {
             Self::Plain(client) => client.request(request).await,
             Self::Tls(client) => client.request(request).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_for_https_is_made_or_says_what_is_missing() {
+        // Whether this machine has certificates or not.
+        if let Err(error) = Client::for_scheme(true) {
+            assert!(error.to_string().contains("certificates"));
+        }
+        assert!(Client::for_scheme(false).is_ok());
     }
 }

@@ -9,6 +9,8 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, TimeToLiveSpecification, TimeToLiveStatus,
 };
 use aws_sdk_dynamodb::{Client, Config};
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use dynoxide::Database;
 use std::fmt;
 use std::path::Path;
@@ -27,9 +29,18 @@ impl fmt::Display for DynamoDbError {
 
 impl std::error::Error for DynamoDbError {}
 
-/// A client for the DynamoDB at this port. Nothing of the user's own AWS configuration is read.
+/// A client for the DynamoDB at this port. Nothing of the user's own AWS configuration is read, nor are the machine's
+/// certificates, which it may not have.
 pub fn client(port: u16) -> Client {
+    // An empty context trusts nobody; it is only ever built, since the address is plain http.
+    let trusting_nobody = TlsContext::builder().with_trust_store(TrustStore::empty()).build();
+    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+    let http = match trusting_nobody {
+        Ok(context) => http.tls_context(context).build_https(),
+        Err(_) => http.build_https(),
+    };
     let config = Config::builder()
+        .http_client(http)
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .credentials_provider(Credentials::new("local", "local", None, None, "one machine"))

@@ -437,7 +437,10 @@ mod tests {
         let authorizer = authorize::Function::new(&Default::default(), client).unwrap();
         RestApi {
             stage: "live".into(),
-            resources: vec![resource(ResourcePath::Root, "http://up/"), resource(ResourcePath::Proxy, "http://up/{proxy}")],
+            resources: vec![
+                resource(ResourcePath::Root, "http://up/"),
+                resource(ResourcePath::Proxy, "http://up/{proxy}"),
+            ],
             authorizer: Function::new(Handler::Authorizer(authorizer), Duration::from_secs(1)),
             cache: AuthorizerCache::new(vec![], 0),
             responses: GatewayResponses::default(),

@@ -144,7 +144,8 @@ async fn bind(flag: &str, port: u16) -> Result<(TcpListener, u16), StartError> {
 /// The data directory, which only its owner may enter.
 fn data_dir(data: &Data) -> Result<Option<PathBuf>, StartError> {
     let Data::Dir(dir) = data else { return Ok(None) };
-    let unusable = |error| StartError(format!("the data directory {} cannot be used: {error}", dir.display()));
+    let unusable =
+        |error| StartError(format!("the data directory {} (--data-dir) cannot be used: {error}", dir.display()));
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unusable)?;
     writable(dir).map_err(unusable)?;
     Ok(Some(dir.clone()))

@@ -216,12 +216,7 @@ impl Harness {
 
     /// The table through the AWS SDK, as anybody with the right to can read it.
     pub fn dynamodb(&self) -> Client {
-        let config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
-            .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
-            .credentials_provider(aws_sdk_dynamodb::config::Credentials::new("local", "local", None, None, "tests"))
-            .endpoint_url(self.dynamodb_url());
-        Client::from_conf(config.build())
+        local::dynamodb::client(self.stack.ports().dynamodb)
     }
 
     pub fn store(&self) -> Store {

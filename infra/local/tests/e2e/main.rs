@@ -4,13 +4,15 @@
 
 mod authorizer;
 mod bootstraps;
+mod data;
 mod events;
 mod gateway;
 mod harness;
-mod process;
+mod issuer;
+mod limits;
 mod program;
+mod readme;
 mod registry;
 mod secrets;
 mod templates;
 mod tokens;
-mod upstream;

@@ -1,0 +1,127 @@
+//! Every command of the README is run: here, by another test, or by `.ci/run`.
+
+use crate::harness;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+/// Commands that need what no test has, and what stands in for it.
+const NOT_RUN: [(&str, &str); 3] = [
+    (
+        "sam build --template infra/template.yaml",
+        "an arm64 toolchain; `sam validate --lint` and the bootstraps stand in",
+    ),
+    ("sam deploy --guided --capabilities CAPABILITY_IAM", "an AWS account; the one-machine stack stands in"),
+    ("sam deploy --guided --template infra/registry.yaml", "an AWS account; the one-machine stack stands in"),
+];
+
+/// Commands that `.ci/run` has, word for word.
+const BY_CI: [&str; 2] = ["cargo test --workspace", "cargo lambda build --release"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The shell blocks of the README.
+fn blocks() -> Vec<String> {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    readme.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_command_of_the_readme_is_run_by_a_test_or_by_ci() {
+    let ci = std::fs::read_to_string(root().join(".ci/run")).unwrap();
+    for command in BY_CI {
+        assert!(ci.contains(command), "{command}");
+    }
+    for block in blocks() {
+        for line in block.lines() {
+            let here = line.contains("curl") || line.contains("$CREATED") || line.starts_with("cargo lambda invoke");
+            let known = here
+                || line == "cargo run"
+                || line == "cargo lambda watch"
+                || line.starts_with("export AWS_")
+                || BY_CI.contains(&line)
+                || NOT_RUN.iter().any(|(command, _)| *command == line);
+            assert!(known, "who runs {line:?}?");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_first_token_of_the_readme_does_what_it_says() {
+    let stack = harness::Harness::start_now().await;
+    let ports = stack.stack.ports();
+    let curl = |block: &String| block.contains("curl") && !block.contains("cargo");
+    let script: String = blocks().into_iter().filter(curl).collect::<Vec<_>>().join("echo\n");
+    let script = script
+        .replace(":3000", &format!(":{}", ports.api))
+        .replace(":3001", &format!(":{}", ports.registry))
+        .replace(":3002", &format!(":{}", ports.identity))
+        // A line of output for each answer.
+        .replace("\ncurl", "\necho; curl");
+    if !script.contains("curl") || Command::new("curl").arg("--version").output().is_err() {
+        eprintln!("NOT RUN: the README's first token needs curl, which is not on this machine.");
+        return;
+    }
+    let run = tokio::task::spawn_blocking(move || Command::new("sh").args(["-ec", &script]).output().unwrap());
+    let output = String::from_utf8(run.await.unwrap().stdout).unwrap();
+    let lines: Vec<_> = output.lines().filter(|line| !line.is_empty()).collect();
+    let expected = [
+        "\"token\":\"lk_",
+        "\"path\":\"/pypi/simple/\"",
+        "\"method\":\"PUT\",\"path\":\"/npm/@acme/x\"",
+        "This request needs write:npm/other.",
+        "\"status\":\"active\"",
+        "was revoked on",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{output}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.contains(expected), "{line}");
+    }
+}
+
+/// A process that ends with the test, and those that it has started with it.
+struct Watch(Child);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_functions_answer_the_readmes_invocations() {
+    if std::env::var_os("LATCHKEY_BOOTSTRAPS").is_none() {
+        eprintln!(
+            "NOT RUN: `cargo lambda watch` and `invoke` need cargo-lambda; LATCHKEY_BOOTSTRAPS says that it is here."
+        );
+        return;
+    }
+    let stack = harness::Harness::start_now().await;
+    let mut watch = Command::new("cargo");
+    watch.args(["lambda", "watch", "--ignore-changes"]).current_dir(root());
+    watch.env("AWS_ENDPOINT_URL_DYNAMODB", stack.dynamodb_url());
+    for (name, value) in
+        [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")]
+    {
+        watch.env(name, value);
+    }
+    let _watch = Watch(watch.spawn().unwrap());
+    while tokio::net::TcpStream::connect("127.0.0.1:9000").await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let invoke = |block: &String| block.starts_with("cargo lambda invoke");
+    let lines: Vec<_> =
+        blocks().into_iter().filter(invoke).flat_map(|b| b.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let expected = ["\"statusCode\":201", "\"statusCode\":200", "\"statusCode\":404", "\"Effect\":\"Deny\""];
+    assert_eq!(lines.len(), expected.len());
+    for (line, expected) in lines.into_iter().zip(expected) {
+        let command = line.clone();
+        let run = move || Command::new("sh").args(["-c", &command]).current_dir(root()).output().unwrap();
+        let output = tokio::task::spawn_blocking(run).await.unwrap();
+        let answer = String::from_utf8(output.stdout).unwrap();
+        assert!(answer.contains(expected), "{line}: {answer} {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
