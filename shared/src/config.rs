@@ -6,6 +6,7 @@
 use crate::lifetime::Lifetime;
 use crate::scope::ReadByPost;
 use crate::token::Prefix;
+use crate::usage::{Clients, InvalidRegistryUrl, RegistryUrl};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -141,6 +142,23 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// `REGISTRY_URL` (none): what clients are configured with. Without it, nobody can be told how to use a token.
+    pub fn registry_url(&mut self) -> Option<RegistryUrl> {
+        let text = self.text("REGISTRY_URL")?;
+        text.parse().map_err(|error: InvalidRegistryUrl| self.refuse("REGISTRY_URL", text, &error.to_string())).ok()
+    }
+
+    /// `REGISTRY_CLIENTS` (all): the clients that the registry is for, each with the path where its kind of registry
+    /// lies, such as `npm=npm,pip=pypi,docker`.
+    pub fn registry_clients(&mut self) -> Clients {
+        let Some(text) = self.text("REGISTRY_CLIENTS") else { return Clients::default() };
+        text.parse().unwrap_or_else(|wrong: String| {
+            let names = Clients::names().collect::<Vec<_>>().join(", ");
+            self.refuse("REGISTRY_CLIENTS", &wrong, &format!("NAME or NAME=PATH, apart by commas; names: {names}"));
+            Clients::default()
+        })
+    }
+
     /// An empty variable is one that is not set: a template's parameter can be empty, but not absent.
     fn text(&self, name: &str) -> Option<&'a str> {
         self.environment.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
@@ -204,6 +222,8 @@ mod tests {
             ("AUTHORIZER_RESPONSE", "SIMPLE"),
             ("READ_BY_POST", "/fine, fine"),
             ("CONSOLE_URL", "tokens.example"),
+            ("REGISTRY_URL", "registry.example"),
+            ("REGISTRY_CLIENTS", "npm,emacs"),
         ]);
         let mut read = Reader::new(&environment);
         read.token_prefix();
@@ -213,6 +233,8 @@ mod tests {
         read.simple_response();
         read.read_by_post();
         read.console_url();
+        read.registry_url();
+        read.registry_clients();
         let error = read.finish(()).unwrap_err().to_string();
         assert_eq!(
             error.lines().skip(1).map(str::trim).collect::<Vec<_>>(),
@@ -225,6 +247,11 @@ mod tests {
                 "AUTHORIZER_RESPONSE is \"SIMPLE\"; allowed: policy or simple",
                 "READ_BY_POST is \"fine\"; allowed: paths such as /search or */search, each with at most one *",
                 "CONSOLE_URL is \"tokens.example\"; allowed: an http or https address of at most 200 ASCII characters",
+                "REGISTRY_URL is \"registry.example\"; allowed: an http or https address such as \
+                 https://registry.example, of letters, digits and .:/_~-",
+                "REGISTRY_CLIENTS is \"emacs\"; allowed: NAME or NAME=PATH, apart by commas; names: curl, cargo, npm, \
+                 pnpm, yarn, pip, uv, twine, docker, skopeo, helm, maven, gradle, nuget, gem, composer, go, requests, \
+                 httr2, powershell",
             ]
         );
     }

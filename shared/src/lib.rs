@@ -18,3 +18,4 @@ pub mod record;
 pub mod scope;
 pub mod store;
 pub mod token;
+pub mod usage;

@@ -152,6 +152,15 @@ impl serde::Serialize for Scope {
     }
 }
 
+/// POSTs that open a session (`npm login`, `gem signin`), by the ends of their paths. No token may: what they hand out
+/// would be a credential that nobody sees in a list, and a token is to be used as it is.
+pub const OPENING_SESSIONS: [&str; 2] = ["/-/v1/login", "/api/v1/api_key"];
+
+/// Whether a request would open a session.
+pub fn opens_session(method: &str, path: &str) -> bool {
+    method == "POST" && OPENING_SESSIONS.iter().any(|end| path.ends_with(end))
+}
+
 /// The reads that clients send as POST.
 #[derive(Clone, Debug)]
 pub struct ReadByPost(Vec<Pattern>);
@@ -202,9 +211,12 @@ impl ReadByPost {
         &self.0
     }
 
-    /// What a request needs; `None` for a method that no gateway passes on.
+    /// What a request needs; `None` for one that no token may make.
     pub fn needs(&self, method: &str, path: &str) -> Option<Action> {
-        if READING.contains(&method) || (method == "POST" && self.0.iter().any(|pattern| pattern.matches(path))) {
+        if opens_session(method, path) {
+            None
+        } else if READING.contains(&method) || (method == "POST" && self.0.iter().any(|pattern| pattern.matches(path)))
+        {
             Some(Action::Read)
         } else {
             WRITING.contains(&method).then_some(Action::Write)
@@ -232,6 +244,15 @@ impl Scopes {
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Scope> {
         self.0.iter()
+    }
+
+    /// Whether anything can be read or written below a path, such as `npm/`; all paths are below the empty one.
+    pub fn reach(&self, action: Action, below: &str) -> bool {
+        self.0.iter().any(|scope| {
+            let resource = scope.resource.0.as_str();
+            let open = resource.strip_suffix('*').is_some_and(|start| below.starts_with(start));
+            scope.action.implies(action) && (open || resource.starts_with(below))
+        })
     }
 
     /// Whether a request may pass. `path` runs from its `/` to before the query, as it was sent.
@@ -314,6 +335,31 @@ mod tests {
         more.add("/search").unwrap();
         assert!(scopes(&["read"]).allow("POST", "/search", &more));
         assert!(more.add("search").is_err() && more.add("/a*b*").is_err() && more.add("/a?").is_err());
+    }
+
+    #[test]
+    fn no_token_opens_a_session() {
+        assert!(!allow(&["write"], "POST", "/npm/-/v1/login"));
+        assert!(!allow(&["write"], "POST", "/api/v1/api_key"));
+        let mut more = ReadByPost::default();
+        more.add("*/-/v1/login").unwrap();
+        assert!(!scopes(&["read"]).allow("POST", "/-/v1/login", &more), "whatever a deployment says");
+        assert!(allow(&["write"], "GET", "/-/v1/login"));
+    }
+
+    #[test]
+    fn scopes_reach_below_a_path_where_they_grant_anything_there() {
+        let reach = |text: &str, action, below| scopes(&[text]).reach(action, below);
+        for (text, below) in
+            [("read:npm/*", "npm/"), ("read:npm/@acme/x", "npm/"), ("read:n*", "npm/"), ("read", "npm/")]
+        {
+            assert!(reach(text, Action::Read, below) && reach(text, Action::Read, ""), "{text}");
+            assert!(!reach(text, Action::Write, below), "{text}");
+        }
+        assert!(reach("write:npm/*", Action::Read, "npm/"));
+        for text in ["read:npm", "read:npmx/*", "read:pypi/*"] {
+            assert!(!reach(text, Action::Read, "npm/"), "{text}");
+        }
     }
 
     #[test]

@@ -27,9 +27,9 @@ pub enum Presented {
 
 /// Looks into every place. Headers may hold credentials that are not ours (NuGet keys are often dummies): what is no
 /// token with our prefix does not count.
-pub fn find(credentials: &Credentials, prefix: &Prefix) -> Presented {
+pub fn find(credentials: &Credentials, query: &[(String, String)], prefix: &Prefix) -> Presented {
     let ours = |text: &str| text.trim().parse::<Token>().ok().filter(|token| token.has_prefix(prefix));
-    if credentials.query.iter().any(|value| ours(value).is_some()) {
+    if query.iter().any(|(_, value)| ours(value).is_some()) {
         return Presented::InQuery;
     }
     let authorization = credentials.authorization.iter().filter_map(|value| in_authorization(value, ours));
@@ -68,8 +68,9 @@ mod tests {
     }
 
     fn found(authorization: &[String], keys: &[String], query: &[String]) -> Presented {
-        let credentials = Credentials { authorization: authorization.into(), keys: keys.into(), query: query.into() };
-        find(&credentials, &Prefix::default())
+        let credentials = Credentials { authorization: authorization.into(), keys: keys.into() };
+        let query: Vec<_> = query.iter().map(|value| ("key".to_string(), value.clone())).collect();
+        find(&credentials, &query, &Prefix::default())
     }
 
     fn in_header(value: String) -> Option<String> {

@@ -33,8 +33,8 @@ pub struct Event {
     authorization_token: Option<String>,
     headers: Option<Headers>,
     multi_value_headers: Option<Headers>,
-    query_string_parameters: Option<Values>,
-    multi_value_query_string_parameters: Option<Values>,
+    query_string_parameters: Option<Parameters>,
+    multi_value_query_string_parameters: Option<Parameters>,
     request_context: Option<RequestContext>,
 }
 
@@ -71,17 +71,17 @@ pub struct Request {
     pub method: String,
     /// The path with its leading slash, without the stage, as it was sent.
     pub path: String,
+    /// The query's parameters, decoded; none in an event of type `TOKEN`.
+    pub query: Vec<(String, String)>,
 }
 
-/// Where credentials may stand.
+/// Where credentials should stand.
 #[derive(Debug, Default)]
 pub struct Credentials {
     /// Values of `Authorization`.
     pub authorization: Vec<String>,
     /// Values of headers that hold a bare token.
     pub keys: Vec<String>,
-    /// Values of query string parameters, where no token should be.
-    pub query: Vec<String>,
 }
 
 impl Event {
@@ -91,8 +91,10 @@ impl Event {
         let arn = self.method_arn.or(self.route_arn).unwrap_or_default();
         let (stage_arn, method, path) =
             split_arn(&arn).ok_or(UnknownShape("its ARN names no stage, method and path"))?;
+        // Of both kinds of maps, the one with single values repeats the last of each list.
+        let query = self.multi_value_query_string_parameters.or(self.query_string_parameters).unwrap_or_default().0;
         let mut request =
-            Request { shape, stage_arn: stage_arn.into(), method: method.into(), path: format!("/{path}") };
+            Request { shape, stage_arn: stage_arn.into(), method: method.into(), path: format!("/{path}"), query };
         if let Some(http) = self.request_context.and_then(|context| context.http).filter(|_| shape == Shape::Http2) {
             // A 2.0 event tells method and path itself; its path begins with a named stage.
             let stage = stage_arn.rsplit('/').next().unwrap_or_default();
@@ -105,15 +107,12 @@ impl Event {
         if let Some(token) = self.authorization_token.filter(|_| shape == Shape::RestToken) {
             credentials.authorization.push(token);
         }
-        // Where both are there, the single values repeat the last of the others.
         for (kept, value) in self.multi_value_headers.or(self.headers).unwrap_or_default().0 {
             match kept {
                 Kept::Authorization => credentials.authorization.push(value),
                 Kept::Key => credentials.keys.push(value),
             }
         }
-        let query = self.multi_value_query_string_parameters.or(self.query_string_parameters);
-        credentials.query = query.unwrap_or_default().0;
         Ok((request, credentials))
     }
 
@@ -162,9 +161,9 @@ impl Kept {
 #[derive(Default)]
 struct Headers(Vec<(Kept, String)>);
 
-/// The values of a map, whatever their names.
+/// A map's names and values.
 #[derive(Default)]
-struct Values(Vec<String>);
+struct Parameters(Vec<(String, String)>);
 
 /// A map's value: one string, or several, or none of our concern.
 #[derive(Deserialize)]
@@ -213,22 +212,22 @@ impl<'de> Deserialize<'de> for Headers {
     }
 }
 
-impl<'de> Deserialize<'de> for Values {
+impl<'de> Deserialize<'de> for Parameters {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Map;
         impl<'de> Visitor<'de> for Map {
-            type Value = Values;
+            type Value = Parameters;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("parameters")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Values, A::Error> {
-                let mut values = vec![];
-                while let Some((IgnoredAny, value)) = map.next_entry::<_, OneOrMany>()? {
-                    values.extend(value.into_values());
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parameters, A::Error> {
+                let mut parameters = vec![];
+                while let Some((name, value)) = map.next_entry::<String, OneOrMany>()? {
+                    parameters.extend(value.into_values().into_iter().map(|value| (name.clone(), value)));
                 }
-                Ok(Values(values))
+                Ok(Parameters(parameters))
             }
         }
         deserializer.deserialize_map(Map)

@@ -11,6 +11,7 @@ pub mod cache;
 pub mod credential;
 pub mod event;
 pub mod message;
+pub mod mount;
 pub mod policy;
 
 use answer::{Answer, Context};
@@ -23,7 +24,7 @@ use latchkey::config::{ConfigError, Environment, Reader};
 use latchkey::lifetime::Lifetime;
 use latchkey::path;
 use latchkey::record::{Record, Status};
-use latchkey::scope::ReadByPost;
+use latchkey::scope::{Action, ReadByPost, opens_session};
 use latchkey::store::Store;
 use latchkey::token::{Prefix, Token, TokenHash};
 use policy::Policy;
@@ -109,7 +110,7 @@ impl Function {
     /// Answers one event of any of the four shapes.
     pub async fn handle(&self, event: Event, now: Timestamp) -> Result<Answer, Refusal> {
         let (request, credentials) = event.read().map_err(|unknown| fault(&unknown))?;
-        let decision = match credential::find(&credentials, &self.prefix) {
+        let decision = match credential::find(&credentials, &request.query, &self.prefix) {
             Presented::Token(token) => self.judge(&token, now).await?,
             Presented::Nothing => Decision::Unauthorized("no token"),
             Presented::Several => Decision::Unauthorized("two different tokens"),
@@ -163,9 +164,16 @@ impl Function {
                 (false, "token ended", Policy::deny(&request.stage_arn), context)
             }
             Decision::Grant(record) => {
-                let allowed = record.scopes.allow(&request.method, &request.path, &self.read_by_post);
-                let context = self.context(&record, self.grant_message(&record, request, allowed));
-                let policy = Policy::grant(&request.stage_arn, &record.scopes, &self.read_by_post);
+                let mount = self.unreadable_mount(&record, request);
+                let refused = self.refusal(&record, request, mount.as_deref());
+                let allowed = refused.is_none();
+                let mut policy = Policy::grant(&request.stage_arn, &record.scopes, &self.read_by_post);
+                if mount.is_some() {
+                    policy = policy.except(&request.stage_arn, &request.method, &request.path);
+                }
+                // What a client reads if the gateway refuses this request, or, with a cached grant, a later one.
+                let message = refused.unwrap_or_else(|| message::whole_grant(&record, self.console_url.as_deref()));
+                let context = self.context(&record, message);
                 (allowed, if allowed { "granted" } else { "not granted" }, policy, context)
             }
         };
@@ -182,17 +190,24 @@ impl Function {
         Context::of(record, record.times.end(&self.lifetime), message)
     }
 
-    /// What a client reads if the gateway refuses this request, or, with a cached grant, a later one.
-    fn grant_message(&self, record: &Record, request: &Request, allowed: bool) -> String {
-        let console = self.console_url.as_deref();
-        if allowed {
-            return message::whole_grant(record, console);
+    /// Why the token's grant does not cover this request, for its sender; `None` if it does.
+    fn refusal(&self, record: &Record, request: &Request, mount: Option<&str>) -> Option<String> {
+        let (method, path, console) = (&request.method, &request.path, self.console_url.as_deref());
+        if record.scopes.allow(method, path, &self.read_by_post) {
+            return mount.map(|path| message::too_narrow(record, Action::Read, path, console));
         }
-        match self.read_by_post.needs(&request.method, &request.path) {
-            None => message::unknown_method(record, &request.method),
-            Some(_) if !path::is_plain(&request.path) => message::not_plain(record, &request.path),
-            Some(action) => message::too_narrow(record, action, &request.path, console),
-        }
+        Some(match self.read_by_post.needs(method, path) {
+            None if opens_session(method, path) => message::opens_session(record, console),
+            None => message::unknown_method(record, method),
+            Some(_) if !path::is_plain(path) => message::not_plain(record, path),
+            Some(action) => message::too_narrow(record, action, path, console),
+        })
+    }
+
+    /// The blob of another repository that a container push asks for and the token may not read.
+    fn unreadable_mount(&self, record: &Record, request: &Request) -> Option<String> {
+        let unreadable = |path: &String| !record.scopes.allow("GET", path, &self.read_by_post);
+        mount::sources(request).find(unreadable)
     }
 }
 

@@ -36,6 +36,12 @@ pub fn unknown_method(record: &Record, method: &str) -> String {
     format!("Token {} is fine, but the method {} is not known here.", plain(&record.name), shorten(&plain(method)))
 }
 
+/// The request would open a session.
+pub fn opens_session(record: &Record, console: Option<&str>) -> String {
+    let name = plain(&record.name);
+    format!("Token {name} is to be used as it is; nothing signs in here. {}", another(console))
+}
+
 /// For a later request that the gateway judges by the cached grant.
 pub fn whole_grant(record: &Record, console: Option<&str>) -> String {
     format!(

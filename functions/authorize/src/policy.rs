@@ -8,7 +8,7 @@
 //! 512 characters there: ours has at most 100 (ARN) + 8 (method) + 2 × 200 (resource, read by POST).
 
 use latchkey::path::not_plain;
-use latchkey::scope::{Action, READING, ReadByPost, Scopes, WRITING};
+use latchkey::scope::{Action, OPENING_SESSIONS, READING, ReadByPost, Scopes, WRITING};
 use serde::Serialize;
 
 /// An IAM policy document.
@@ -43,8 +43,15 @@ impl Policy {
                 }
             }
         }
-        let denied = not_plain().map(|pattern| format!("{stage_arn}/{pattern}")).collect();
-        Self::of(vec![Statement::new("Allow", allowed), Statement::new("Deny", denied)])
+        let odd = not_plain().map(|pattern| format!("{stage_arn}/{pattern}"));
+        let sessions = OPENING_SESSIONS.iter().map(|end| format!("{stage_arn}/POST*{end}"));
+        Self::of(vec![Statement::new("Allow", allowed), Statement::new("Deny", odd.chain(sessions).collect())])
+    }
+
+    /// Denies one request as well.
+    pub fn except(mut self, stage_arn: &str, method: &str, path: &str) -> Self {
+        self.statement.push(Statement::new("Deny", vec![format!("{stage_arn}/{method}{path}")]));
+        self
     }
 
     /// Denies everything in the stage.
@@ -122,6 +129,8 @@ mod tests {
             "%",
             "audits",
             "/quick",
+            "/-/v1/login",
+            "/api/v1/api_key",
         ])
     }
 

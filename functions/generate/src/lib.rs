@@ -16,6 +16,7 @@ use latchkey::record::{self, Record, Times};
 use latchkey::scope::Scopes;
 use latchkey::store::Store;
 use latchkey::token::{Prefix, Token};
+use latchkey::usage::{Clients, RegistryUrl, Usage};
 use request::Wish;
 use serde::Serialize;
 
@@ -27,6 +28,8 @@ pub struct Function {
     default_token_days: u32,
     max_active_tokens: u32,
     retention_days: u32,
+    registry_url: Option<RegistryUrl>,
+    registry_clients: Clients,
 }
 
 /// The answer: the only one that ever holds a token.
@@ -38,6 +41,7 @@ struct Created<'a> {
     scopes: &'a Scopes,
     created_at: Timestamp,
     expires_at: Option<Timestamp>,
+    usage: Vec<Usage>,
 }
 
 impl Function {
@@ -50,6 +54,8 @@ impl Function {
         let default_token_days = read.default_token_days(&lifetime);
         let max_active_tokens = read.max_active_tokens();
         let retention_days = read.retention_days();
+        let registry_url = read.registry_url();
+        let registry_clients = read.registry_clients();
         read.finish(Self {
             store: Store::new(client, table),
             prefix,
@@ -57,6 +63,8 @@ impl Function {
             default_token_days,
             max_active_tokens,
             retention_days,
+            registry_url,
+            registry_clients,
         })
     }
 
@@ -86,7 +94,13 @@ impl Function {
         let purge_at = record.times.expires_at.map(|end| record::purge_at(end, self.retention_days));
         self.store.create(&record, purge_at).await.map_err(http::unavailable)?;
         tracing::info!(token_id = %record.id, "created");
-        Ok(created(&token, &record))
+        Ok(created(&token, &record, self.usage(&token, &record.scopes)))
+    }
+
+    /// How the token is used; nothing where the deployment does not say at which address.
+    fn usage(&self, token: &Token, scopes: &Scopes) -> Vec<Usage> {
+        let Some(registry) = &self.registry_url else { return vec![] };
+        self.registry_clients.usage(registry, token, scopes)
     }
 
     async fn check_quota(&self, caller: &Caller, now: Timestamp) -> Result<(), Problem> {
@@ -96,7 +110,7 @@ impl Function {
     }
 }
 
-fn created(token: &Token, record: &Record) -> HttpResponse {
+fn created(token: &Token, record: &Record, usage: Vec<Usage>) -> HttpResponse {
     let mut response = http::json(
         StatusCode::CREATED,
         &Created {
@@ -106,6 +120,7 @@ fn created(token: &Token, record: &Record) -> HttpResponse {
             scopes: &record.scopes,
             created_at: record.times.created_at,
             expires_at: record.times.expires_at,
+            usage,
         },
     );
     if let Ok(location) = HeaderValue::from_str(&format!("/tokens/{}", record.id)) {

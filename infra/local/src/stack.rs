@@ -70,7 +70,8 @@ impl Stack {
         let ports = Ports { api: api_port, registry: registry_port, identity: identity_port, dynamodb: dynamodb_port };
 
         let issuer_url = format!("http://127.0.0.1:{identity_port}");
-        let deployment = Deployment::new(&options, &issuer_url)?;
+        let registry_url = format!("http://127.0.0.1:{registry_port}");
+        let deployment = Deployment::new(&options, &issuer_url, &registry_url)?;
         let client = dynamodb::client(dynamodb_port);
         let functions = functions(&deployment.latchkey.functions, &client)?;
 
@@ -164,13 +165,13 @@ struct Deployment {
 }
 
 impl Deployment {
-    fn new(options: &Options, issuer_url: &str) -> Result<Self, StartError> {
+    fn new(options: &Options, issuer_url: &str, registry_url: &str) -> Result<Self, StartError> {
         let given = |own: &[(&str, &str)]| -> BTreeMap<String, String> {
             let own = own.iter().map(|(name, value)| (name.to_string(), value.to_string()));
             own.chain(options.parameters.clone()).collect()
         };
-        let latchkey = Latchkey::new(&given(&[("Issuer", issuer_url), ("Audience", AUDIENCE)]), &options.environment)
-            .map_err(failed)?;
+        let parameters = given(&[("Issuer", issuer_url), ("Audience", AUDIENCE), ("RegistryUrl", registry_url)]);
+        let latchkey = Latchkey::new(&parameters, &options.environment).map_err(failed)?;
         let upstream = options.upstream.as_ref().map_or(NO_UPSTREAM, |upstream| upstream.url());
         // The gateway tells of the console as the authorizer does.
         let console = options.environment.get("CONSOLE_URL").map_or("", |url| url.trim());
