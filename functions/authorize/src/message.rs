@@ -21,7 +21,8 @@ pub fn revoked(record: &Record, at: Timestamp, console: Option<&str>) -> String 
 /// The token grants too little for this request.
 pub fn too_narrow(record: &Record, action: Action, path: &str, console: Option<&str>) -> String {
     let (name, grants) = (plain(&record.name), grants(&record.scopes));
-    let needed = shorten(&plain(path.trim_start_matches('/')));
+    // Of the root alone there is no scope.
+    let needed = if path == "/" { "*".into() } else { shorten(&plain(path.trim_start_matches('/'))) };
     format!("Token {name} grants {grants}. This request needs {}:{needed}. {}", action.as_str(), another(console))
 }
 

@@ -24,9 +24,9 @@ pub fn banner(ports: Ports, upstream: Option<&Upstream>, data: &Data) -> String 
 
 Make a token, use it, revoke it:
 
-SESSION=$(curl -sS http://127.0.0.1:{identity}/oauth2/token -d 'grant_type=password&username=alice' | cut -d'"' -f4); CREATED=$(curl -sS http://127.0.0.1:{api}/tokens -H "Authorization: Bearer $SESSION" -H 'Content-Type: application/json' -d '{{"name":"my first token","scopes":["read"]}}'); printf '%s\n' "$CREATED"
-curl -sS -u "x:$(printf '%s' "$CREATED" | cut -d'"' -f8)" -w '\n' http://127.0.0.1:{registry}/hello
-curl -sS -X DELETE "http://127.0.0.1:{api}/tokens/$(printf '%s' "$CREATED" | cut -d'"' -f4)" -H "Authorization: Bearer $SESSION" -w '%{{http_code}}\n'
+SESSION=$(curl -sS http://127.0.0.1:{identity}/oauth2/token -d 'grant_type=password&username=alice' | cut -d'"' -f4); CREATED=$(curl -sS http://127.0.0.1:{api}/tokens -H "Authorization: Bearer $SESSION" -d '{{"name": "my first token", "scopes": ["read"]}}'); ID=$(printf %s "$CREATED" | cut -d'"' -f4); TOKEN=$(printf %s "$CREATED" | cut -d'"' -f8); echo "$TOKEN"
+curl -sS -u "alice:$TOKEN" http://127.0.0.1:{registry}/hello; echo
+curl -sS -X DELETE "http://127.0.0.1:{api}/tokens/$ID" -H "Authorization: Bearer $SESSION" -w '%{{http_code}}\n'
 
 Ctrl-C stops it.
 "#

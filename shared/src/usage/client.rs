@@ -114,8 +114,8 @@ pub(super) const CLIENTS: [Client; 20] = [
         kind: Kind::Paths,
         guide: |Place { url, bare, token, .. }| {
             Guide::new(format!(
-                "npm config set --location=project registry={url}/\n\
-                 npm config set //{bare}/:_authToken={token}"
+                "npm config set //{bare}/:_authToken={token}\n\
+                 npm config set --location=project registry={url}/"
             ))
             .read("npm install PACKAGE")
             .write("npm publish")
@@ -129,8 +129,8 @@ pub(super) const CLIENTS: [Client; 20] = [
         kind: Kind::Paths,
         guide: |Place { url, bare, token, .. }| {
             Guide::new(format!(
-                "pnpm config set --location=project registry {url}/\n\
-                 pnpm config set //{bare}/:_authToken {token}"
+                "pnpm config set //{bare}/:_authToken {token}\n\
+                 pnpm config set --location=project registry {url}/"
             ))
             .read("pnpm add PACKAGE")
             .write("pnpm publish")
@@ -159,8 +159,8 @@ pub(super) const CLIENTS: [Client; 20] = [
     Client {
         name: "pip",
         title: "pip",
-        instructions: "The address with the token holds for this shell and for CI. To keep it, write it into pip.conf as \
-                       index-url.",
+        instructions: "The address holds for this shell and for CI. Of a refusal pip shows no more than that nothing was \
+                       found: ask the same address with curl to read why.",
         kind: Kind::Paths,
         guide: |Place { scheme, bare, token, .. }| {
             Guide::new(format!("export PIP_INDEX_URL={scheme}://__token__:{token}@{bare}/simple/"))
@@ -396,11 +396,15 @@ END"#
     Client {
         name: "httr2",
         title: "R httr2",
-        instructions: "The token is sent as a bearer token. After a refusal, last_response() says why.",
+        instructions: "The token is sent as a bearer token. The error of a refusal says why.",
         kind: Kind::Paths,
         guide: |Place { url, token, .. }| {
             Guide::new(format!(
-                "library(httr2)\n\nregistry <- request(\"{url}\") |> req_auth_bearer_token(\"{token}\")"
+                "library(httr2)\n\
+                 \n\
+                 registry <- request(\"{url}\") |>\n  \
+                 req_auth_bearer_token(\"{token}\") |>\n  \
+                 req_error(body = function(answer) resp_body_string(answer))"
             ))
             .read("registry |> req_url_path_append(\"PATH\") |> req_perform() |> resp_body_string()")
             .write(

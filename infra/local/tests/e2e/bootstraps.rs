@@ -4,7 +4,7 @@
 //! tests say so and do nothing: building the bootstraps takes cargo-lambda and minutes.
 
 use crate::events::{self, DECISION, STATUS};
-use crate::harness::Harness;
+use crate::harness::{self, Harness};
 use lambda_simulator::{InvocationStatus, Simulator};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -21,9 +21,9 @@ struct Bootstrap {
 fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("LATCHKEY_BOOTSTRAPS").map(PathBuf::from);
     if folder.is_none() {
-        eprintln!(
-            "NOT RUN: the bootstraps under a Lambda Runtime API. Build them with `cargo lambda build --release`, then \
-             set LATCHKEY_BOOTSTRAPS to the absolute path of target/lambda."
+        harness::not_run(
+            "the bootstraps under a Lambda Runtime API. Build them with `cargo lambda build --release`, then set \
+             LATCHKEY_BOOTSTRAPS to the absolute path of target/lambda.",
         );
     }
     folder

@@ -287,6 +287,43 @@ fn request(method: Method, path: &str, authorization: Option<String>) -> http::r
     }
 }
 
+/// Whether a test cannot run, since not all of these are on the machine: programs, or files by their whole paths. It
+/// says so, past the test runner, which keeps back what a passing test prints. With `LATCHKEY_ALL_TOOLS` set, as in
+/// `.ci/run`, that is a failure.
+pub fn lacks(needs: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // A whole path takes the place of the folder that it is joined to.
+    let found = |need: &&str| std::env::split_paths(&path).any(|folder| folder.join(need).exists());
+    let missing: Vec<_> = needs.iter().filter(|need| !found(need)).copied().collect();
+    if missing.is_empty() {
+        return false;
+    }
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    not_run(&format!("{test} needs {}", missing.join(", ")));
+    true
+}
+
+/// Says that something is not tested, or fails where everything must be.
+pub fn not_run(why: &str) {
+    assert!(std::env::var_os("LATCHKEY_ALL_TOOLS").is_none(), "{why}");
+    let _ = io::Write::write_all(&mut io::stderr(), format!("NOT RUN: {why}\n").as_bytes());
+}
+
+/// As [`lacks`], of a module of Python's.
+pub fn lacks_python_module(name: &str) -> bool {
+    let import = std::process::Command::new("python3").args(["-c", &format!("import {name}")]).output();
+    let missing = !import.is_ok_and(|output| output.status.success());
+    if missing {
+        not_run(&format!("{} needs Python's {name}", std::thread::current().name().unwrap_or_default()));
+    }
+    missing
+}
+
+/// A port for a program that cannot be told to take any.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// Sends a request over a connection of its own; its path goes out as it is.
 pub async fn send(port: u16, mut request: Request<Full<Bytes>>) -> Reply {
     let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();

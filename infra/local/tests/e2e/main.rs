@@ -4,6 +4,8 @@
 
 mod authorizer;
 mod bootstraps;
+mod clients;
+mod credentials;
 mod data;
 mod events;
 mod gateway;

@@ -1,5 +1,6 @@
 //! The program itself, as a newcomer starts it.
 
+use crate::harness::lacks;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::Path;
@@ -50,17 +51,9 @@ fn shell(script: &str) -> Output {
     Command::new("sh").args(["-c", script]).output().unwrap()
 }
 
-fn curl_is_missing() -> bool {
-    let missing = !shell("curl --version").status.success();
-    if missing {
-        eprintln!("NOT RUN: the printed lines need curl, which is not on this machine.");
-    }
-    missing
-}
-
 #[test]
 fn the_printed_lines_make_a_token_use_it_and_revoke_it() {
-    if curl_is_missing() {
+    if lacks(&["curl"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -71,7 +64,7 @@ fn the_printed_lines_make_a_token_use_it_and_revoke_it() {
     let output = shell(&format!("{}\n{}\n{}\n{}", lines[0], lines[1], lines[2], lines[1]));
     let output = String::from_utf8(output.stdout).unwrap();
     let printed: Vec<_> = output.lines().collect();
-    assert!(printed[0].starts_with("{\"id\":\""), "{output}");
+    assert!(printed[0].starts_with("lk_") && printed[0].len() == 96, "{output}");
     assert!(
         printed[1].contains("\"path\":\"/hello\"") && printed[1].contains("\"X-Latchkey-Subject\":\"alice\""),
         "{output}"
@@ -83,7 +76,7 @@ fn the_printed_lines_make_a_token_use_it_and_revoke_it() {
 
 #[test]
 fn tokens_outlive_a_restart() {
-    if curl_is_missing() {
+    if lacks(&["curl"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -94,7 +87,7 @@ fn tokens_outlive_a_restart() {
     let again = Program::start(folder.path());
     let uses = again.banner.lines().filter(|line| line.contains("curl")).nth(1).unwrap().to_owned();
     let made = String::from_utf8(made).unwrap();
-    let used = shell(&format!("CREATED='{}'\n{uses}", made.trim()));
+    let used = shell(&format!("TOKEN='{}'\n{uses}", made.trim()));
     assert!(String::from_utf8(used.stdout).unwrap().contains("\"path\":\"/hello\""));
 }
 

@@ -19,13 +19,26 @@ async fn a_token_is_shown_once_and_then_only_its_id_and_its_times() {
     assert_eq!(made.status, 201, "{made:?}");
     let token = made.json["token"].as_str().unwrap().to_owned();
     let id = made.json["id"].as_str().unwrap();
+    let registry = format!("http://127.0.0.1:{}", stack.stack.ports().registry);
     assert_eq!(made.header("location"), Some(format!("/tokens/{id}").as_str()));
     assert_eq!(made.header("cache-control"), Some("no-store"));
     assert!(token.starts_with(&format!("lk_{id}_")) && token.len() == 96);
+    let usage = &made.json["usage"];
+    let curl = json!({
+        "client": "curl",
+        "title": "curl",
+        "instructions": "Send the token as a bearer token. With --fail-with-body a refusal fails, and says why.",
+        "snippet": format!(
+            "export MY_REGISTRY_TOKEN={token}\n\
+             curl --fail-with-body -H \"Authorization: Bearer $MY_REGISTRY_TOKEN\" {registry}/PATH\n\
+             curl --fail-with-body -H \"Authorization: Bearer $MY_REGISTRY_TOKEN\" -T FILE {registry}/PATH",
+        ),
+    });
+    assert_eq!((&usage[0], usage.as_array().unwrap().len()), (&curl, 20));
     assert_eq!(
         made.json,
         json!({
-            "id": id, "token": token, "name": "ci é 🦀", "scopes": ["read:*", "write:npm/@acme/*"],
+            "usage": usage, "id": id, "token": token, "name": "ci é 🦀", "scopes": ["read:*", "write:npm/@acme/*"],
             "created_at": "2027-01-05T12:00:00Z", "expires_at": "2027-02-01T23:59:59Z",
         })
     );
