@@ -1,8 +1,8 @@
 //! Records kept for `CACHE_SECONDS` in a function instance's memory.
 
-use latchkey::clock::Timestamp;
-use latchkey::id::TokenId;
-use latchkey::record::Record;
+use crate::clock::Timestamp;
+use crate::id::TokenId;
+use crate::record::Record;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};

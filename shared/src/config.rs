@@ -4,7 +4,7 @@
 //! takes those it uses from one [`Reader`], which gathers every wrong one before it fails.
 
 use crate::lifetime::Lifetime;
-use crate::scope::ReadByPost;
+use crate::scope::{ReadByPost, Resource};
 use crate::token::Prefix;
 use crate::usage::{Clients, InvalidRegistryUrl, RegistryUrl};
 use std::collections::BTreeMap;
@@ -131,15 +131,83 @@ impl<'a> Reader<'a> {
 
     /// `CONSOLE_URL` (none): where people mend their tokens; told to whoever is refused.
     pub fn console_url(&mut self) -> Option<String> {
-        let url = self.text("CONSOLE_URL")?;
-        let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        // It is put into a line of JSON and into headers as it stands.
-        let plain = url.bytes().all(|b| b.is_ascii_graphic() && !b"\"\\<>".contains(&b));
-        if plain && url.len() <= 200 && host.is_some_and(|host| !host.is_empty()) {
+        self.url("CONSOLE_URL")
+    }
+
+    fn url(&mut self, name: &str) -> Option<String> {
+        let url = self.text(name)?;
+        if is_url(url) {
             return Some(url.into());
         }
-        self.refuse("CONSOLE_URL", url, "an http or https address of at most 200 ASCII characters");
+        self.refuse(name, url, "an http or https address of at most 200 ASCII characters");
         None
+    }
+
+    /// `RESOURCES` (one section: everything): the registry's sections for people, `LABEL=RESOURCE` apart by commas.
+    pub fn resources(&mut self) -> Vec<(String, Resource)> {
+        let text = self.text("RESOURCES").unwrap_or("Everything=*");
+        let mut sections = vec![];
+        for piece in text.split(',').map(str::trim) {
+            let section = piece.split_once('=').and_then(|(label, resource)| {
+                let label = Some(label.trim()).filter(|label| (1..=60).contains(&label.chars().count()))?;
+                Some((label.to_string(), resource.trim().parse().ok()?))
+            });
+            match section {
+                Some(section) => sections.push(section),
+                None => self.refuse("RESOURCES", piece, "LABEL=RESOURCE, such as Packages for Python=pypi/*"),
+            }
+        }
+        sections
+    }
+
+    /// `CONSOLE_TITLE` (Registry): the registry's name, as the console shows it.
+    pub fn console_title(&mut self) -> String {
+        let title = self.text("CONSOLE_TITLE").unwrap_or("Registry");
+        if title.chars().count() > 60 {
+            self.refuse("CONSOLE_TITLE", title, "at most 60 characters");
+        }
+        title.into()
+    }
+
+    /// `CONSOLE_ACCENT` (#3451c6): the console's one colour.
+    pub fn console_accent(&mut self) -> [u8; 3] {
+        let text = self.text("CONSOLE_ACCENT").unwrap_or("#3451c6");
+        let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6);
+        match digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()) {
+            Some(colour) => {
+                let [_, red, green, blue] = colour.to_be_bytes();
+                [red, green, blue]
+            }
+            None => {
+                self.refuse("CONSOLE_ACCENT", text, "a colour such as #3451c6");
+                [0; 3]
+            }
+        }
+    }
+
+    /// `CONSOLE_LOGO` (none): the address of a picture, shown 24 pixels high.
+    pub fn console_logo(&mut self) -> Option<String> {
+        self.url("CONSOLE_LOGO")
+    }
+
+    /// `OIDC_ISSUER`: the issuer that people sign in with, for the console.
+    pub fn oidc_issuer(&mut self) -> String {
+        self.url("OIDC_ISSUER").unwrap_or_default()
+    }
+
+    /// `OIDC_CLIENT_ID`: the client that the console is, there.
+    pub fn oidc_client_id(&mut self) -> String {
+        self.text("OIDC_CLIENT_ID").unwrap_or_default().into()
+    }
+
+    /// `OIDC_ORIGINS` (none): where the issuer's endpoints lie, if not at the issuer's own address, apart by spaces:
+    /// Cognito's domain for signing in, for one.
+    pub fn oidc_origins(&mut self) -> Vec<String> {
+        let text = self.text("OIDC_ORIGINS").unwrap_or_default();
+        for origin in text.split_whitespace().filter(|origin| !is_url(origin)) {
+            self.refuse("OIDC_ORIGINS", origin, "http or https origins, apart by spaces");
+        }
+        text.split_whitespace().map(str::to_string).collect()
     }
 
     /// `REGISTRY_URL` (none): what clients are configured with. Without it, nobody can be told how to use a token.
@@ -191,6 +259,13 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Whether this is an address that may be put into a line of JSON and into headers as it stands.
+fn is_url(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && !b"\"\\<>;,'".contains(&b));
+    plain && text.len() <= 200 && host.is_some_and(|host| !host.is_empty())
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -222,6 +297,9 @@ mod tests {
             ("AUTHORIZER_RESPONSE", "SIMPLE"),
             ("READ_BY_POST", "/fine, fine"),
             ("CONSOLE_URL", "tokens.example"),
+            ("RESOURCES", "npm"),
+            ("CONSOLE_ACCENT", "red"),
+            ("OIDC_ORIGINS", "https://a b"),
             ("REGISTRY_URL", "registry.example"),
             ("REGISTRY_CLIENTS", "npm,emacs"),
         ]);
@@ -233,6 +311,9 @@ mod tests {
         read.simple_response();
         read.read_by_post();
         read.console_url();
+        read.resources();
+        read.console_accent();
+        read.oidc_origins();
         read.registry_url();
         read.registry_clients();
         let error = read.finish(()).unwrap_err().to_string();
@@ -247,6 +328,9 @@ mod tests {
                 "AUTHORIZER_RESPONSE is \"SIMPLE\"; allowed: policy or simple",
                 "READ_BY_POST is \"fine\"; allowed: paths such as /search or */search, each with at most one *",
                 "CONSOLE_URL is \"tokens.example\"; allowed: an http or https address of at most 200 ASCII characters",
+                "RESOURCES is \"npm\"; allowed: LABEL=RESOURCE, such as Packages for Python=pypi/*",
+                "CONSOLE_ACCENT is \"red\"; allowed: a colour such as #3451c6",
+                "OIDC_ORIGINS is \"b\"; allowed: http or https origins, apart by spaces",
                 "REGISTRY_URL is \"registry.example\"; allowed: an http or https address such as \
                  https://registry.example, of letters, digits and .:/_~-",
                 "REGISTRY_CLIENTS is \"emacs\"; allowed: NAME or NAME=PATH, apart by commas; names: curl, cargo, npm, \

@@ -1,16 +1,24 @@
 //! Finding the token in a request: every form that registry clients send.
 
-use crate::event::Credentials;
+use crate::token::{Prefix, Token};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use latchkey::token::{Prefix, Token};
 
 /// Some clients leave the padding away.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// Where credentials should stand in a request.
+#[derive(Debug, Default)]
+pub struct Credentials {
+    /// Values of `Authorization`.
+    pub authorization: Vec<String>,
+    /// Values of headers that hold a bare token.
+    pub keys: Vec<String>,
+}
 
 /// What a request offers as its credential.
 #[derive(Debug)]
@@ -59,8 +67,8 @@ fn in_authorization(value: &str, ours: impl Fn(&str) -> Option<Token>) -> Option
 #[allow(clippy::unwrap_used, clippy::cloned_ref_to_slice_refs)]
 mod tests {
     use super::*;
-    use latchkey::clock::Timestamp;
-    use latchkey::id::OwnerKey;
+    use crate::clock::Timestamp;
+    use crate::id::OwnerKey;
     use proptest::prelude::*;
 
     fn mint(prefix: &str) -> Token {

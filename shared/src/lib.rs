@@ -5,11 +5,14 @@
 //! through the [`store`], and errors become HTTP in [`http`] alone. Time is always an argument ([`clock::Timestamp`]).
 
 mod base62;
+pub mod cache;
 pub mod caller;
 pub mod clock;
 pub mod config;
+pub mod credential;
 pub mod http;
 pub mod id;
+pub mod judge;
 pub mod lifetime;
 pub mod log;
 pub mod path;

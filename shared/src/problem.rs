@@ -1,5 +1,6 @@
 //! What is said when a request cannot be met: problem details (RFC 9457).
 
+use crate::clock::Timestamp;
 use crate::token;
 use serde::Serialize;
 
@@ -61,6 +62,22 @@ impl Problem {
             detail: format!("Wrong: {}. Nothing was stored or changed.", names.join(", ")),
             errors,
         }
+    }
+
+    /// 401: no token, or none that is known.
+    pub fn unauthorized() -> Self {
+        Self::plain(
+            401,
+            "urn:latchkey:problem:unauthorized",
+            "Unauthorized",
+            "A token is needed, and none that is known was sent.".into(),
+        )
+    }
+
+    /// 403: a token that was good once, `expired` or `was revoked` then.
+    pub fn ended(name: &str, how: &str, at: Timestamp) -> Self {
+        let detail = format!("Token {name} {how} on {at}.");
+        Self::plain(403, "urn:latchkey:problem:token-ended", "Token ended", detail)
     }
 
     /// 403: a session that names nobody.

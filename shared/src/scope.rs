@@ -42,6 +42,11 @@ impl Action {
 pub struct Resource(String);
 
 impl Resource {
+    /// As a scope has it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The paths it stands for, as requests write them. npm and its like send `@scope/name` as `@scope%2fname`, so the
     /// slash behind the first segment that begins with `@` may be either.
     pub fn patterns(&self) -> Vec<Pattern> {

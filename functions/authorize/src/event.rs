@@ -4,6 +4,7 @@
 //! APIs with AWS Lambda authorizers" (1.0 and 2.0). Of an event's 30 to 60 fields this takes up to eight and of the
 //! headers those that may carry a token; the rest is passed over unparsed, and cannot fail.
 
+use latchkey::credential::Credentials;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::fmt;
@@ -73,15 +74,6 @@ pub struct Request {
     pub path: String,
     /// The query's parameters, decoded; none in an event of type `TOKEN`.
     pub query: Vec<(String, String)>,
-}
-
-/// Where credentials should stand.
-#[derive(Debug, Default)]
-pub struct Credentials {
-    /// Values of `Authorization`.
-    pub authorization: Vec<String>,
-    /// Values of headers that hold a bare token.
-    pub keys: Vec<String>,
 }
 
 impl Event {

@@ -7,36 +7,32 @@
 //! error, which the gateway answers with 500 and does not cache.
 
 pub mod answer;
-pub mod cache;
-pub mod credential;
 pub mod event;
 pub mod message;
 pub mod mount;
 pub mod policy;
 
 use answer::{Answer, Context};
-use cache::Cache;
-use credential::Presented;
 use event::{Event, Request, Shape};
 use lambda_runtime::Diagnostic;
+use latchkey::cache::Cache;
 use latchkey::clock::Timestamp;
 use latchkey::config::{ConfigError, Environment, Reader};
-use latchkey::lifetime::Lifetime;
+use latchkey::credential::{self, Presented};
+use latchkey::judge::{Judge, Verdict};
 use latchkey::path;
 use latchkey::record::{Record, Status};
 use latchkey::scope::{Action, ReadByPost, opens_session};
 use latchkey::store::Store;
-use latchkey::token::{Prefix, Token, TokenHash};
+use latchkey::token::{Prefix, Token};
 use policy::Policy;
 use std::fmt;
 use std::sync::Arc;
 
 /// The function: its settings, its store and its cache. DynamoDB action: `GetItem`.
 pub struct Function {
-    store: Store,
-    cache: Cache,
+    judge: Judge,
     prefix: Prefix,
-    lifetime: Lifetime,
     simple_response: bool,
     read_by_post: ReadByPost,
     console_url: Option<String>,
@@ -97,10 +93,8 @@ impl Function {
         let read_by_post = read.read_by_post();
         let console_url = read.console_url();
         read.finish(Self {
-            store: Store::new(client, table),
-            cache,
+            judge: Judge::new(Store::new(client, table), cache, lifetime),
             prefix,
-            lifetime,
             simple_response,
             read_by_post,
             console_url,
@@ -119,34 +113,20 @@ impl Function {
         self.answer(&request, decision)
     }
 
-    /// What the token is worth now, whatever is asked for.
     async fn judge(&self, token: &Token, now: Timestamp) -> Result<Decision, Refusal> {
-        let record = self.record(token, now).await?;
-        // Without a record the comparison is made all the same.
-        let kept = record.as_ref().map_or(TokenHash::NONE, |record| record.hash);
-        let matches = token.hash().matches(&kept);
-        let Some(record) = record else { return Ok(Decision::Unauthorized("unknown token")) };
-        if !matches {
-            return Ok(Decision::Unauthorized("wrong secret"));
-        }
         let console = self.console_url.as_deref();
-        let message = match record.times.status(now, &self.lifetime) {
-            Status::Active => return Ok(Decision::Grant(record)),
-            Status::Revoked(at) => message::revoked(&record, at, console),
-            Status::Expired(at) => message::expired(&record, at, console),
-        };
-        Ok(Decision::Ended(record, message))
-    }
-
-    async fn record(&self, token: &Token, now: Timestamp) -> Result<Option<Arc<Record>>, Refusal> {
-        if let Some(record) = self.cache.get(token.id(), now) {
-            return Ok(Some(record));
-        }
-        let record = self.store.get(token.id()).await.map_err(|error| fault(&error))?.map(Arc::new);
-        if let Some(record) = &record {
-            self.cache.put(record.clone(), now);
-        }
-        Ok(record)
+        Ok(match self.judge.judge(token, now).await.map_err(|error| fault(&error))? {
+            Verdict::Unknown(why) => Decision::Unauthorized(why),
+            Verdict::Known(record, Status::Active) => Decision::Grant(record),
+            Verdict::Known(record, Status::Revoked(at)) => {
+                let message = message::revoked(&record, at, console);
+                Decision::Ended(record, message)
+            }
+            Verdict::Known(record, Status::Expired(at)) => {
+                let message = message::expired(&record, at, console);
+                Decision::Ended(record, message)
+            }
+        })
     }
 
     fn answer(&self, request: &Request, decision: Decision) -> Result<Answer, Refusal> {
@@ -187,7 +167,7 @@ impl Function {
     }
 
     fn context(&self, record: &Record, message: String) -> Context {
-        Context::of(record, record.times.end(&self.lifetime), message)
+        Context::of(record, record.times.end(self.judge.lifetime()), message)
     }
 
     /// Why the token's grant does not cover this request, for its sender; `None` if it does.

@@ -17,7 +17,7 @@ pub fn banner(ports: Ports, upstream: Option<&Upstream>, data: &Data) -> String 
     format!(
         r#"Latchkey is ready.
 
-  management API  http://127.0.0.1:{api}
+  console         http://127.0.0.1:{api}  (and the management API)
   registry        http://127.0.0.1:{registry}  ({behind})
   sign-in         http://127.0.0.1:{identity}  (OpenID Connect; any name will do)
   DynamoDB        http://127.0.0.1:{dynamodb}  (data {kept})

@@ -4,6 +4,7 @@
 //! what it means on one machine.
 
 use crate::authorizer_cache::IdentitySource;
+use crate::cors::Cors;
 use crate::gateway_response::{Definition, GatewayResponses};
 use crate::jwt::Accepted;
 use crate::rest_api::{HeaderMapping, MappingSource, Resource, ResourcePath};
@@ -34,6 +35,8 @@ pub struct Latchkey {
     pub routes: Vec<RouteDefinition>,
     /// Whom it lets in.
     pub sessions: Accepted,
+    /// Which pages of other origins may call it.
+    pub cors: Cors,
     /// The function that decides for registries, for [`Registry::new`].
     pub authorizer_arn: String,
 }
@@ -73,6 +76,8 @@ pub struct RouteDefinition {
     pub path: String,
     /// The function behind it, by its name in the template.
     pub function: String,
+    /// Whether anybody may call it, or a session alone.
+    pub open: bool,
 }
 
 /// The gateway in front of a registry.
@@ -178,6 +183,19 @@ struct HttpApiEvent {
     api_id: String,
     method: String,
     path: String,
+    auth: Option<RouteAuth>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct RouteAuth {
+    authorizer: NoAuthorizer,
+}
+
+#[derive(Deserialize)]
+enum NoAuthorizer {
+    #[serde(rename = "NONE")]
+    None,
 }
 
 const FUNCTION_WITHOUT_EFFECT: [&str; 8] =
@@ -188,6 +206,7 @@ const FUNCTION_WITHOUT_EFFECT: [&str; 8] =
 struct HttpApiProperties {
     stage_name: DefaultStage,
     auth: HttpApiAuth,
+    cors_configuration: Cors,
 }
 
 /// Any other stage would be a part of every path.
@@ -250,7 +269,7 @@ impl Latchkey {
         }
 
         let (mut table, mut sessions, mut functions, mut routes) = (None, None, BTreeMap::new(), vec![]);
-        let mut apis = vec![];
+        let (mut apis, mut cors) = (vec![], None);
         for resource in &resources {
             let place = format!("Resources.{}", resource.id);
             let twice = || evaluated.error(&place, format!("a second {} is not supported", resource.kind));
@@ -264,6 +283,7 @@ impl Latchkey {
                     let properties: HttpApiProperties =
                         evaluated.properties(resource, None, &HTTP_API_WITHOUT_EFFECT)?;
                     apis.push(resource.id);
+                    cors = Some(properties.cors_configuration.clone());
                     let first = sessions.replace(properties.accepted(&evaluated, &place)?).is_none();
                     first.then_some(()).ok_or_else(twice)?;
                 }
@@ -285,6 +305,7 @@ impl Latchkey {
         Ok(Self {
             table: table.ok_or_else(|| missing("AWS::DynamoDB::Table"))?,
             sessions: sessions.ok_or_else(|| missing("AWS::Serverless::HttpApi"))?,
+            cors: cors.ok_or_else(|| missing("AWS::Serverless::HttpApi"))?,
             functions,
             routes,
             authorizer_arn: evaluated.output("AuthorizerFunctionArn")?,
@@ -348,7 +369,8 @@ impl HttpApiEvent {
         if self.api_id.is_empty() {
             return Err(evaluated.error(place, "it names no API"));
         }
-        Ok(RouteDefinition { method, path: self.path.clone(), function: function.into() })
+        let open = matches!(self.auth, Some(RouteAuth { authorizer: NoAuthorizer::None }));
+        Ok(RouteDefinition { method, path: self.path.clone(), function: function.into(), open })
     }
 }
 
@@ -625,8 +647,9 @@ mod tests {
     fn our_templates_are_understood() {
         let latchkey = Latchkey::new(&map(&ISSUER), &BTreeMap::new()).unwrap();
         let binaries: Vec<_> = latchkey.functions.values().map(|function| function.binary.as_str()).collect();
-        assert_eq!(binaries, ["authorize", "generate", "list", "revoke"]);
-        assert_eq!(latchkey.routes.len(), 3);
+        assert_eq!(binaries, ["authorize", "console", "current", "generate", "list", "revoke"]);
+        let open: Vec<_> = latchkey.routes.iter().filter(|route| route.open).map(|route| route.path.as_str()).collect();
+        assert_eq!((latchkey.routes.len(), open.len()), (6, 3), "{open:?}");
         assert_eq!(latchkey.table.ttl.as_deref(), Some("purge_at"));
         let parameters = [("UpstreamUrl", "http://up"), ("AuthorizerFunctionArn", latchkey.authorizer_arn.as_str())];
         let registry = Registry::new(&map(&parameters)).unwrap();

@@ -20,6 +20,10 @@ pub enum Handler {
 
 /// The functions behind the management API.
 pub enum HttpHandler {
+    /// The page and what belongs to it.
+    Console(console::Function),
+    /// `GET /tokens/current`
+    Current(current::Function),
     /// `POST /tokens`
     Generate(generate::Function),
     /// `GET /tokens`
@@ -98,6 +102,8 @@ impl HttpHandler {
         let request: LambdaRequest = serde_json::from_slice(event).map_err(error)?;
         let respond = |request| async move {
             Ok::<_, Infallible>(match self {
+                Self::Console(function) => function.handle(&request),
+                Self::Current(function) => function.handle(request, now).await,
                 Self::Generate(function) => function.handle(request, now).await,
                 Self::List(function) => function.handle(request, now).await,
                 Self::Revoke(function) => function.handle(request, now).await,

@@ -3,6 +3,7 @@
 //! Throttling is left out: it protects an account, and here is none.
 
 use crate::ACCOUNT_ID;
+use crate::cors::Cors;
 use crate::function::Function;
 use crate::jwt::{Claims, Denied, JwtAuthorizer};
 use crate::options::Clock;
@@ -29,7 +30,7 @@ use time::OffsetDateTime;
 /// The id of the API, which AWS would choose.
 const API_ID: &str = "management";
 
-/// One route, open to any accepted session, and what answers it.
+/// One route, for accepted sessions unless it is open, and what answers it.
 pub struct Route {
     /// Its method.
     pub method: Method,
@@ -37,6 +38,8 @@ pub struct Route {
     pub path: String,
     /// The function behind it.
     pub function: Function,
+    /// Whether it takes no session.
+    pub open: bool,
 }
 
 /// The gateway.
@@ -45,6 +48,8 @@ pub struct HttpApi {
     pub routes: Vec<Route>,
     /// Who it lets in.
     pub authorizer: JwtAuthorizer,
+    /// Which pages of other origins it lets in.
+    pub cors: Cors,
     /// What time it is.
     pub clock: Clock,
     /// Where it listens.
@@ -73,7 +78,12 @@ impl HttpApi {
     pub async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let request_id = wire::request_id();
         let line = (request.method().clone(), wire::loggable(request.uri().path()).to_string());
-        let mut response = self.pass(request, peer, &request_id).await;
+        let asked = request.headers().clone();
+        let mut response = match self.cors.preflight(request.method(), &asked) {
+            Some(preflight) => preflight,
+            None => self.pass(request, peer, &request_id).await,
+        };
+        self.cors.allow(&asked, response.headers_mut());
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert("apigw-requestid", id);
         }
@@ -106,7 +116,7 @@ impl HttpApi {
     }
 
     /// The route of a request that may pass, its path parameters and its session; or what the client is told.
-    async fn admit(&self, head: &Parts) -> Result<(&Route, Map<String, Value>, Claims), Response<Body>> {
+    async fn admit(&self, head: &Parts) -> Result<(&Route, Map<String, Value>, Option<Claims>), Response<Body>> {
         if wire::request_line_bytes(head) + wire::header_bytes(&head.headers) > MAX_HEADERS {
             return Err(message(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
         }
@@ -115,9 +125,12 @@ impl HttpApi {
         }
         let mut matching = self.routes.iter().filter_map(|route| Some((route, match_path(route, head)?)));
         let (route, parameters) = matching.next().ok_or_else(|| message(StatusCode::NOT_FOUND))?;
+        if route.open {
+            return Ok((route, parameters, None));
+        }
         let authorization = head.headers.get(AUTHORIZATION).map(wire::text);
         match self.authorizer.authorize(authorization.as_deref(), (self.clock)()).await {
-            Ok(claims) => Ok((route, parameters, claims)),
+            Ok(claims) => Ok((route, parameters, Some(claims))),
             Err(denied) => Err(unauthorized(&denied)),
         }
     }
@@ -159,7 +172,7 @@ struct Call<'a> {
     body: &'a Bytes,
     route: &'a Route,
     parameters: Map<String, Value>,
-    claims: Claims,
+    claims: Option<Claims>,
     peer: SocketAddr,
     request_id: &'a str,
     now: Timestamp,
@@ -171,10 +184,9 @@ impl Call<'_> {
         let headers = &self.head.headers;
         let header = |name: HeaderName| headers.get(name).map(wire::text).unwrap_or_default();
         let domain = header(HOST);
-        let context = json!({
+        let mut context = json!({
             "accountId": ACCOUNT_ID,
             "apiId": API_ID,
-            "authorizer": {"jwt": {"claims": self.claims, "scopes": null}},
             "domainName": domain,
             "domainPrefix": domain.split(['.', ':']).next(),
             "http": {
@@ -190,6 +202,9 @@ impl Call<'_> {
             "time": common_log_time(self.now),
             "timeEpoch": self.now.as_millis(),
         });
+        if let (Some(claims), Some(context)) = (&self.claims, context.as_object_mut()) {
+            context.insert("authorizer".into(), json!({"jwt": {"claims": claims, "scopes": null}}));
+        }
         let is_text = is_text(headers) && std::str::from_utf8(self.body).is_ok();
         let mut event = json!({
             "version": "2.0",
@@ -340,7 +355,7 @@ mod tests {
     fn route(method: Method, path: &str) -> Route {
         let list = list::Function::new(&Default::default(), crate::dynamodb::client(1)).unwrap();
         let function = Function::new(Handler::Http(HttpHandler::List(list)), Duration::from_secs(1));
-        Route { method, path: path.into(), function }
+        Route { method, path: path.into(), function, open: false }
     }
 
     fn head(request: http::request::Builder) -> Parts {
@@ -354,7 +369,7 @@ mod tests {
             body: &Bytes::from_static(body),
             parameters: match_path(&route, head).unwrap(),
             route: &route,
-            claims: Claims::from([("sub".into(), "alice".into())]),
+            claims: Some(Claims::from([("sub".into(), "alice".into())])),
             peer: SocketAddr::from(([127, 0, 0, 1], 9)),
             request_id: "the-id",
             now: Timestamp::from_millis(1_583_953_438_412),

@@ -8,10 +8,12 @@
 pub mod authorizer_cache;
 pub mod banner;
 pub mod client;
+pub mod cors;
 pub mod deployment;
 pub mod dynamodb;
 pub mod function;
 pub mod gateway_response;
+pub mod grants;
 pub mod http_api;
 pub mod issuer;
 pub mod jwt;

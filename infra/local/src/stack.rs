@@ -71,7 +71,8 @@ impl Stack {
 
         let issuer_url = format!("http://127.0.0.1:{identity_port}");
         let registry_url = format!("http://127.0.0.1:{registry_port}");
-        let deployment = Deployment::new(&options, &issuer_url, &registry_url)?;
+        let console_url = format!("http://127.0.0.1:{api_port}");
+        let deployment = Deployment::new(&options, &issuer_url, &registry_url, &console_url)?;
         let client = dynamodb::client(dynamodb_port);
         let functions = functions(&deployment.latchkey.functions, &client)?;
 
@@ -165,16 +166,21 @@ struct Deployment {
 }
 
 impl Deployment {
-    fn new(options: &Options, issuer_url: &str, registry_url: &str) -> Result<Self, StartError> {
+    fn new(options: &Options, issuer_url: &str, registry_url: &str, console_url: &str) -> Result<Self, StartError> {
         let given = |own: &[(&str, &str)]| -> BTreeMap<String, String> {
             let own = own.iter().map(|(name, value)| (name.to_string(), value.to_string()));
             own.chain(options.parameters.clone()).collect()
         };
-        let parameters = given(&[("Issuer", issuer_url), ("Audience", AUDIENCE), ("RegistryUrl", registry_url)]);
+        let parameters = given(&[
+            ("Issuer", issuer_url),
+            ("Audience", AUDIENCE),
+            ("RegistryUrl", registry_url),
+            ("ConsoleUrl", console_url),
+        ]);
         let latchkey = Latchkey::new(&parameters, &options.environment).map_err(failed)?;
         let upstream = options.upstream.as_ref().map_or(NO_UPSTREAM, |upstream| upstream.url());
         // The gateway tells of the console as the authorizer does.
-        let console = options.environment.get("CONSOLE_URL").map_or("", |url| url.trim());
+        let console = options.environment.get("CONSOLE_URL").map_or(console_url, |url| url.trim());
         let registry = Registry::new(&given(&[
             ("UpstreamUrl", upstream),
             ("AuthorizerFunctionArn", &latchkey.authorizer_arn),
@@ -225,6 +231,8 @@ fn handler(definition: &FunctionDefinition, client: &aws_sdk_dynamodb::Client) -
     let environment = definition.environment.clone().into_iter().collect();
     let client = client.clone();
     Ok(match definition.binary.as_str() {
+        "console" => Handler::Http(HttpHandler::Console(console::Function::new(&environment)?)),
+        "current" => Handler::Http(HttpHandler::Current(current::Function::new(&environment, client)?)),
         "generate" => Handler::Http(HttpHandler::Generate(generate::Function::new(&environment, client)?)),
         "list" => Handler::Http(HttpHandler::List(list::Function::new(&environment, client)?)),
         "revoke" => Handler::Http(HttpHandler::Revoke(revoke::Function::new(&environment, client)?)),
@@ -248,10 +256,12 @@ fn http_api(
             method: definition.method.clone(),
             path: definition.path.clone(),
             function: function(functions, &definition.function)?,
+            open: definition.open,
         })
     };
     Ok(HttpApi {
         routes: deployment.latchkey.routes.iter().map(route).collect::<Result<_, StartError>>()?,
+        cors: deployment.latchkey.cors.clone(),
         authorizer: JwtAuthorizer::new(deployment.latchkey.sessions.clone()).map_err(failed)?,
         clock: Arc::clone(&options.clock),
         port,

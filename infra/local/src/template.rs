@@ -49,7 +49,7 @@ enum Function {
     If,
     Equals,
     Not,
-    Join,
+    Split,
 }
 
 impl Function {
@@ -61,7 +61,7 @@ impl Function {
         ("If", "Fn::If", Function::If),
         ("Equals", "Fn::Equals", Function::Equals),
         ("Not", "Fn::Not", Function::Not),
-        ("Join", "Fn::Join", Function::Join),
+        ("Split", "Fn::Split", Function::Split),
     ];
 
     fn by_tag(tag: &str) -> Option<Self> {
@@ -336,11 +336,9 @@ impl<'a> Evaluated<'a> {
                 [condition] => Value::Bool(!self.truth(condition, place)?),
                 _ => return Err(wrong()),
             },
-            (Function::Join, Node::List(parts)) => match parts.as_slice() {
-                [Node::Scalar(Value::String(delimiter)), items] => match self.value(items, place)? {
-                    Some(Value::Array(items)) => {
-                        Value::String(items.iter().map(text).collect::<Vec<_>>().join(delimiter))
-                    }
+            (Function::Split, Node::List(parts)) => match parts.as_slice() {
+                [Node::Scalar(Value::String(delimiter)), joined] => match self.value(joined, place)? {
+                    Some(Value::String(joined)) => joined.split(delimiter.as_str()).collect(),
                     _ => return Err(wrong()),
                 },
                 _ => return Err(wrong()),
@@ -492,7 +490,7 @@ Resources:
       Sub: !Sub "${Url}/${!proxy}/{proxy} in ${AWS::Region}"
       Long: {"Fn::Sub": "${Table.Arn}/x"}
       Att: !GetAtt Table.Arn
-      Join: !Join ["-", [a, !Ref Days, !Ref "AWS::NoValue", b]]
+      Split: !Split ["-", !Sub "a-${Days}-b"]
       If: !If [HasUrl, yes-it-has, [1, 2]]
       Gone: !If [HasUrl, !Ref AWS::NoValue, x]
       Version: 2012-10-17
@@ -504,7 +502,7 @@ Resources:
             properties(INTRINSICS, &[("Url", "http://a"), ("Unknown", "x")]).unwrap(),
             json!({
                 "Url": "http://a", "Days": "90", "Sub": "http://a/${proxy}/{proxy} in us-east-1",
-                "Long": "arn:table/x", "Att": "arn:table", "Join": "a-90-b", "If": "yes-it-has",
+                "Long": "arn:table/x", "Att": "arn:table", "Split": ["a", "90", "b"], "If": "yes-it-has",
                 "Version": "2012-10-17",
             })
         );
@@ -537,8 +535,8 @@ Resources: {R: {Type: T, Properties: {Environment: {B: 3}, Layers: [y]}}}
             (resource("A: !Ref B"), "t.yaml, Resources.R.Properties.A (line 5): B stands for nothing on one machine"),
             (resource("A: !Sub \"${B\""), "t.yaml, Resources.R.Properties.A (line 5): a ${ is not closed"),
             (
-                resource("A: !Join [a]"),
-                "t.yaml, Resources.R.Properties.A (line 5): Join has arguments that are not supported",
+                resource("A: !Split [a]"),
+                "t.yaml, Resources.R.Properties.A (line 5): Split has arguments that are not supported",
             ),
             (resource("A: !If [C, 1, 2]"), "t.yaml, Resources.R.Properties.A (line 5): there is no condition C"),
             ("Mappings: {}".into(), "t.yaml, Mappings: this section is not supported"),

@@ -14,8 +14,7 @@ use crate::harness::Harness;
 use http::Method;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// Who sends a request.
@@ -172,27 +171,4 @@ impl Home {
 fn rustup_home() -> PathBuf {
     let home = || Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".rustup");
     std::env::var_os("RUSTUP_HOME").map_or_else(home, PathBuf::from)
-}
-
-/// A registry in a process of its own, which ends with the test.
-pub struct Process(Child);
-
-impl Process {
-    /// Starts it and waits until it listens.
-    pub async fn start(mut command: Command, port: u16) -> Self {
-        let mut process =
-            Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            assert!(process.0.try_wait().unwrap().is_none(), "{command:?} ended");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        process
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

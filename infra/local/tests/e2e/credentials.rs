@@ -76,7 +76,8 @@ async fn what_is_no_credential_is_401_and_breaks_nothing() {
     ] {
         let reply = ask(&stack, &[("authorization", value)]).await;
         assert_eq!(reply.status, 401, "{}", String::from_utf8_lossy(value));
-        assert_eq!(reply.json["message"], "A token is needed, and none that is known was sent.");
+        let message = reply.json["message"].as_str().unwrap();
+        assert!(message.starts_with("A token is needed, and none that is known was sent."), "{message}");
     }
 }
 

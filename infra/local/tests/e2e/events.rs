@@ -25,7 +25,20 @@ pub fn events(function: &str) -> BTreeMap<String, Value> {
 }
 
 /// What each management event is answered with.
-pub const STATUS: [(&str, &[(&str, u16)]); 3] = [
+pub const STATUS: [(&str, &[(&str, u16)]); 5] = [
+    ("console", &[("module", 200), ("page", 200), ("unchanged", 304), ("unknown-file", 404)]),
+    (
+        "current",
+        &[
+            ("described", 200),
+            ("expired", 403),
+            ("no-token", 401),
+            ("query-string", 401),
+            ("revoked", 403),
+            ("unknown-token", 401),
+            ("wrong-secret", 401),
+        ],
+    ),
     (
         "generate",
         &[

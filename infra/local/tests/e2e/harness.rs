@@ -19,6 +19,8 @@ use local::stack::Stack;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -264,6 +266,8 @@ impl Harness {
         let environment = self.settings.clone().into_iter().collect();
         let client = self.dynamodb();
         let handler = match function {
+            "console" => Handler::Http(HttpHandler::Console(console::Function::new(&environment).unwrap())),
+            "current" => Handler::Http(HttpHandler::Current(current::Function::new(&environment, client).unwrap())),
             "generate" => Handler::Http(HttpHandler::Generate(generate::Function::new(&environment, client).unwrap())),
             "list" => Handler::Http(HttpHandler::List(list::Function::new(&environment, client).unwrap())),
             "revoke" => Handler::Http(HttpHandler::Revoke(revoke::Function::new(&environment, client).unwrap())),
@@ -291,16 +295,20 @@ fn request(method: Method, path: &str, authorization: Option<String>) -> http::r
 /// says so, past the test runner, which keeps back what a passing test prints. With `LATCHKEY_ALL_TOOLS` set, as in
 /// `.ci/run`, that is a failure.
 pub fn lacks(needs: &[&str]) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    // A whole path takes the place of the folder that it is joined to.
-    let found = |need: &&str| std::env::split_paths(&path).any(|folder| folder.join(need).exists());
-    let missing: Vec<_> = needs.iter().filter(|need| !found(need)).copied().collect();
+    let missing: Vec<_> = needs.iter().filter(|need| on_path(need).is_none()).copied().collect();
     if missing.is_empty() {
         return false;
     }
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     not_run(&format!("{test} needs {}", missing.join(", ")));
     true
+}
+
+/// A program, or a file beside the folders of programs, such as `../axe-core/axe.min.js` beside npm's `.bin`.
+pub fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // A whole path takes the place of the folder that it is joined to.
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.exists())
 }
 
 /// Says that something is not tested, or fails where everything must be.
@@ -311,7 +319,7 @@ pub fn not_run(why: &str) {
 
 /// As [`lacks`], of a module of Python's.
 pub fn lacks_python_module(name: &str) -> bool {
-    let import = std::process::Command::new("python3").args(["-c", &format!("import {name}")]).output();
+    let import = Command::new("python3").args(["-c", &format!("import {name}")]).output();
     let missing = !import.is_ok_and(|output| output.status.success());
     if missing {
         not_run(&format!("{} needs Python's {name}", std::thread::current().name().unwrap_or_default()));
@@ -322,6 +330,29 @@ pub fn lacks_python_module(name: &str) -> bool {
 /// A port for a program that cannot be told to take any.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A program that ends with the test.
+pub struct Process(Child);
+
+impl Process {
+    /// Starts it and waits until it listens.
+    pub async fn start(mut command: Command, port: u16) -> Self {
+        let mut process =
+            Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            assert!(process.0.try_wait().unwrap().is_none(), "{command:?} ended");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        process
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Sends a request over a connection of its own; its path goes out as it is.

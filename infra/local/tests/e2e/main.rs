@@ -5,6 +5,7 @@
 mod authorizer;
 mod bootstraps;
 mod clients;
+mod console;
 mod credentials;
 mod data;
 mod events;

@@ -27,6 +27,8 @@ fn each_functions_role_has_exactly_its_actions_on_the_table_and_its_own_log() {
     let functions = resources("AWS::Serverless::Function");
     let actions = [
         ("Authorize", json!(["dynamodb:GetItem"])),
+        ("Console", json!([])),
+        ("Current", json!(["dynamodb:GetItem"])),
         ("Generate", json!(["dynamodb:PutItem", "dynamodb:Query"])),
         ("List", json!(["dynamodb:Query"])),
         ("Revoke", json!(["dynamodb:UpdateItem"])),
@@ -38,14 +40,13 @@ fn each_functions_role_has_exactly_its_actions_on_the_table_and_its_own_log() {
         let role = &roles[&format!("{function}Role")];
         let policies = role["Policies"].as_array().unwrap();
         assert_eq!(policies.len(), 1, "{function}");
-        assert_eq!(
-            policies[0]["PolicyDocument"]["Statement"],
-            json!([
-                {"Effect": "Allow", "Action": actions, "Resource": "arn of Tokens"},
-                {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": format!("arn of {function}Log")},
-            ]),
-            "{function}"
-        );
+        let log = json!({
+            "Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": format!("arn of {function}Log"),
+        });
+        let table = json!({"Effect": "Allow", "Action": actions, "Resource": "arn of Tokens"});
+        let expected = if actions == json!([]) { json!([log]) } else { json!([table, log]) };
+        assert_eq!(policies[0]["PolicyDocument"]["Statement"], expected, "{function}");
         assert_eq!(
             role["AssumeRolePolicyDocument"]["Statement"],
             json!([{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}])
@@ -77,17 +78,31 @@ fn the_table_is_kept_whatever_happens_to_the_stack() {
 }
 
 #[test]
-fn every_route_but_none_of_the_authorizer_takes_a_session() {
+fn every_route_takes_a_session_but_the_page_and_what_a_token_says_of_itself() {
     let functions = resources("AWS::Serverless::Function");
-    let routes: Vec<_> = functions
-        .iter()
-        .filter_map(|(name, function)| {
-            let route = function.pointer("/Events/Route/Properties")?;
-            assert_eq!(route.get("Auth"), None, "{name}: the default authorizer holds");
-            Some((name.as_str(), format!("{} {}", route["Method"].as_str()?, route["Path"].as_str()?)))
-        })
-        .collect();
-    let expected = [("Generate", "POST /tokens"), ("List", "GET /tokens"), ("Revoke", "DELETE /tokens/{id}")];
-    assert_eq!(routes, expected.map(|(name, route)| (name, route.to_string())));
+    let mut routes = vec![];
+    for (name, function) in &functions {
+        for event in function["Events"].as_object().into_iter().flat_map(|events| events.values()) {
+            let route = &event["Properties"];
+            let open = match &route["Auth"] {
+                Value::Null => false,
+                auth => *auth == json!({"Authorizer": "NONE"}),
+            };
+            routes.push((
+                name.as_str(),
+                format!("{} {}", route["Method"].as_str().unwrap(), route["Path"].as_str().unwrap()),
+                open,
+            ));
+        }
+    }
+    let expected = [
+        ("Console", "GET /console/{file}", true),
+        ("Console", "GET /", true),
+        ("Current", "GET /tokens/current", true),
+        ("Generate", "POST /tokens", false),
+        ("List", "GET /tokens", false),
+        ("Revoke", "DELETE /tokens/{id}", false),
+    ];
+    assert_eq!(routes, expected.map(|(name, route, open)| (name, route.to_string(), open)));
     assert_eq!(resources("AWS::Serverless::HttpApi")["Api"]["Auth"]["DefaultAuthorizer"], "Session");
 }

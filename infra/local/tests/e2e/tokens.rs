@@ -60,6 +60,32 @@ async fn a_token_is_shown_once_and_then_only_its_id_and_its_times() {
 }
 
 #[tokio::test]
+async fn a_token_says_what_it_is_and_nothing_to_anybody_else() {
+    let stack = Harness::start().await;
+    let token = stack.token("alice", json!({"name": "ci", "scopes": ["read:npm/*"]})).await;
+    let ask = async |presented: &str| stack.api(Method::GET, "/tokens/current", Some(presented), None).await;
+    let said = ask(&token.text).await;
+    assert_eq!((said.status, said.header("cache-control")), (200, Some("no-store")));
+    assert_eq!(
+        said.json,
+        json!({
+            "id": token.id, "name": "ci", "scopes": ["read:npm/*"], "status": "active",
+            "created_at": "2027-01-05T12:00:00Z", "expires_at": "2027-04-05T12:00:00Z",
+            "revoked_at": null, "last_used_at": null,
+        })
+    );
+    for other in [stack.with_another_secret(&token), stack.unknown_token(), stack.session("alice").await] {
+        let refused = ask(&other).await;
+        assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some("Bearer")));
+    }
+    stack.revoke("alice", &token.id).await;
+    let ended = ask(&token.text).await;
+    assert_eq!((ended.status, &ended.json["detail"]), (403, &json!("Token ci was revoked on 2027-01-05T12:00:00Z.")));
+    stack.drop_table().await;
+    assert_eq!(ask(&token.text).await.status, 503);
+}
+
+#[tokio::test]
 async fn an_expiry_date_is_the_end_of_that_day_and_90_days_where_none_is_named() {
     let stack = Harness::start().await;
     let alice = stack.session("alice").await;

@@ -1,7 +1,7 @@
 //! skopeo, the docker CLI and oras-py, with docker-registry.
 
-use super::{Front, Holder, Home, NO_TOKEN, Process, REFUSED};
-use crate::harness::{free_port, lacks, lacks_python_module};
+use super::{Front, Holder, Home, NO_TOKEN, REFUSED};
+use crate::harness::{Process, free_port, lacks, lacks_python_module};
 use http::Request;
 use serde_json::json;
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! npm, pnpm and yarn, with verdaccio.
 
-use super::{Front, Holder, Home, NO_TOKEN, Process, REFUSED, Ran};
-use crate::harness::{free_port, lacks};
+use super::{Front, Holder, Home, NO_TOKEN, REFUSED, Ran};
+use crate::harness::{Process, free_port, lacks};
 use std::process::Command;
 use tempfile::TempDir;
 

@@ -1,0 +1,14 @@
+//! The Lambda function `current`: settings and client once, then an event at a time.
+
+use latchkey::{clock, config::Environment, log, store};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    log::init();
+    let function = current::Function::new(&Environment::from_process(), store::client().await)?;
+    let function = &function;
+    lambda_http::run(lambda_http::service_fn(|request| async move {
+        Ok::<_, std::convert::Infallible>(function.handle(request, clock::now()).await)
+    }))
+    .await
+}
