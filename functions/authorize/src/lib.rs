@@ -1,6 +1,6 @@
 //! The Lambda authorizer: may this request pass?
 //!
-//! An event becomes a [`event::Request`] and its [`event::Credentials`]; [`credential`] finds the token, the store its
+//! An event becomes a [`event::Request`] and its [`credential::Credentials`]; [`credential`] finds the token, the store its
 //! record, and [`Function::handle`] decides. The answer is the token's whole grant as a [`policy`], or a refusal.
 //!
 //! It fails closed: what is not granted is denied, a request without a known token is `Unauthorized`, and a fault is an
