@@ -337,6 +337,7 @@ async fn the_form_offers_what_the_deployment_has() {
     let settings = [
         ("RESOURCES", "Packages for Python=pypi/*,Ours for npm=npm/@acme/*"),
         ("ALLOW_NO_EXPIRY", "true"),
+        ("DEFAULT_TOKEN_DAYS", "45"),
         ("MAX_TOKEN_DAYS", "45"),
         ("CONSOLE_TITLE", "Acme <b>Registry</b>"),
     ];
