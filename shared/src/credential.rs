@@ -11,8 +11,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Where credentials should stand in a request.
-#[derive(Debug, Default)]
+/// Where credentials should stand in a request. No `Debug`: they are secrets.
+#[derive(Default)]
 pub struct Credentials {
     /// Values of `Authorization`.
     pub authorization: Vec<String>,

@@ -61,8 +61,7 @@ impl fmt::Display for UnknownShape {
     }
 }
 
-/// What is to be judged.
-#[derive(Debug)]
+/// What is to be judged. No `Debug`: its query may hold a token, where none should be.
 pub struct Request {
     /// Which answer is expected.
     pub shape: Shape,

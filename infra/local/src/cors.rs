@@ -1,14 +1,12 @@
 //! Pages of other origins, as an HTTP API lets them in.
 
-use crate::wire;
+use crate::wire::{self, Body};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, ORIGIN,
 };
 use http::{Method, Response, StatusCode};
 use serde::Deserialize;
-
-use crate::wire::Body;
 
 /// `CorsConfiguration` of an HTTP API.
 #[derive(Clone, Debug, Default, Deserialize)]

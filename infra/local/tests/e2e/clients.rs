@@ -81,6 +81,11 @@ impl Front {
         self.made(holder)["token"].as_str().unwrap()
     }
 
+    /// A script of whoever reads and writes, with the token that only reads.
+    pub fn as_reader(&self, script: &str) -> String {
+        script.replace(self.token(Holder::ReadWrite), self.token(Holder::ReadOnly))
+    }
+
     fn made(&self, holder: Holder) -> &Value {
         &self.made.iter().find(|(of, _)| *of == holder).unwrap().1
     }

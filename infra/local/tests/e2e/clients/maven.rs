@@ -46,7 +46,7 @@ async fn maven_deploys_and_resolves_with_a_token_alone() {
     assert!(store.paths().contains(&"/example/hello/1/hello-1.pom".to_string()), "{:?}", store.paths());
 
     home().run("world", snippet(Holder::ReadOnly)).await.expect_success().expect("Downloaded from my-registry");
-    let as_reader = snippet(Holder::ReadWrite).replace(front.token(Holder::ReadWrite), front.token(Holder::ReadOnly));
+    let as_reader = front.as_reader(&snippet(Holder::ReadWrite));
     // Of a refusal it shows no more than the status.
     let refused = home().run("world", as_reader).await;
     refused

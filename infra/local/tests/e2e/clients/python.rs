@@ -46,11 +46,6 @@ async fn run(home: &Home, script: &str) -> Ran {
     home.run("project", format!("{folder}{script}")).await
 }
 
-/// The script with another holder's token.
-fn as_reader(front: &Front, snippet: &str) -> String {
-    snippet.replace(front.token(Holder::ReadWrite), front.token(Holder::ReadOnly))
-}
-
 const TOO_NARROW: &str = "Token my laptop grants read:*. This request needs write:*.";
 
 #[tokio::test]
@@ -71,7 +66,7 @@ async fn twine_uploads_and_pip_installs_and_twine_says_why_it_may_not() {
     run(&Home::new(), &pip(Holder::ReadOnly)).await.expect_success().expect("Successfully installed hello-1.0");
 
     wheel(&home, "other").await;
-    let upload = as_reader(front, &twine(Holder::ReadWrite));
+    let upload = front.as_reader(&twine(Holder::ReadWrite));
     run(&home, &upload).await.expect_refusal("HTTPError: 403 Forbidden");
     run(&home, &format!("{upload} --verbose")).await.expect_refusal(TOO_NARROW);
     for (holder, reason) in REFUSED {
@@ -104,7 +99,7 @@ async fn uv_publishes_and_installs_and_says_why_it_may_not_publish() {
     run(&Home::new(), &format!("uv venv && {}", uv(Holder::ReadOnly))).await.expect_success().expect("+ hello==1.0");
 
     wheel(&home, "other").await;
-    run(&home, &as_reader(front, &publish(Holder::ReadWrite))).await.expect_refusal(TOO_NARROW);
+    run(&home, &front.as_reader(&publish(Holder::ReadWrite))).await.expect_refusal(TOO_NARROW);
     for (holder, reason) in REFUSED {
         // Of a refused read it shows the status alone.
         run(&Home::new(), &install(holder)).await.expect_refusal("returned a 403 Forbidden error");

@@ -37,8 +37,7 @@ impl Script {
         assert_eq!(store.text("/files/x.txt"), "hello");
         home.run(".", script(Holder::ReadOnly, true)).await.expect_success().expect("hello");
 
-        let as_reader =
-            script(Holder::ReadWrite, false).replace(front.token(Holder::ReadWrite), front.token(Holder::ReadOnly));
+        let as_reader = front.as_reader(&script(Holder::ReadWrite, false));
         let reason = "Token my laptop grants read:*. This request needs write:files/x.txt.";
         home.run(".", as_reader).await.expect(reason);
         for (holder, reason) in REFUSED {
@@ -111,7 +110,7 @@ async fn gem_pushes_and_installs_and_says_why_it_may_not_push() {
     pushed.expect("Successfully installed hello-1.0").expect("Pushing gem to");
     assert!(store.paths().contains(&"/api/v1/gems".to_string()), "{:?}", store.paths());
     home.run("ro", snippet(Holder::ReadOnly)).await.expect_success().expect("Successfully installed hello-1.0");
-    let as_reader = snippet(Holder::ReadWrite).replace(front.token(Holder::ReadWrite), front.token(Holder::ReadOnly));
+    let as_reader = front.as_reader(&snippet(Holder::ReadWrite));
     let reason = "Token my laptop grants read:*. This request needs write:api/v1/gems.";
     home.run("ro", as_reader).await.expect_refusal(reason);
     for (holder, reason) in REFUSED {
