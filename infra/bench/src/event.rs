@@ -1,0 +1,116 @@
+//! The request that everybody is asked about, and the token that it carries.
+
+use crate::Error;
+use aws_sdk_dynamodb::Client;
+use bytes::Bytes;
+use latchkey::clock;
+use latchkey::id::OwnerKey;
+use latchkey::record::{Record, Times};
+use latchkey::scope::Scopes;
+use latchkey::store::Store;
+use latchkey::token::{Prefix, Token};
+use local::deployment::Table;
+use local::dynamodb;
+use serde_json::json;
+
+/// The table's name.
+pub const TABLE: &str = "latchkey";
+
+/// Five of them, as a team's pipeline has.
+const SCOPES: [&str; 5] =
+    ["read:*", "write:npm/@acme/*", "write:pypi/simple/acme/", "write:cargo/api/v1/crates/new", "read:v2/team/app/*"];
+
+/// One request, as it is put to those who decide and to those who do less.
+pub struct Events {
+    /// The authorizer event, as a REST API sends it.
+    pub authorize: Bytes,
+    /// The key of the token's record.
+    pub get_item: Bytes,
+}
+
+/// Makes the table and a token in it.
+pub async fn prepare(port: u16) -> Result<Events, Error> {
+    let client = dynamodb::client(port);
+    let key = ["owner", "id"].map(str::to_string);
+    let table = Table {
+        name: TABLE.into(),
+        attributes: key.clone().map(|name| (name, "S".into())).into(),
+        key: key.into_iter().zip(["HASH".into(), "RANGE".into()]).collect(),
+        ttl: None,
+        deletion_protection: false,
+    };
+    dynamodb::ensure_table(&client, &table).await?;
+    let token = keep_token(client).await?;
+    let key = json!({"owner": token.id().owner().as_str(), "id": token.id().ulid()});
+    Ok(Events {
+        authorize: serde_json::to_vec(&rest_request(&token))?.into(),
+        get_item: serde_json::to_vec(&key)?.into(),
+    })
+}
+
+async fn keep_token(client: Client) -> Result<Token, Error> {
+    let now = clock::now();
+    let owner = OwnerKey::of("https://issuer.example", "alice");
+    let token = Token::mint(&Prefix::default(), owner, now).map_err(|_| "no entropy")?;
+    let scopes = SCOPES.iter().map(|scope| scope.parse()).collect::<Result<Vec<_>, _>>()?;
+    let record = Record {
+        id: token.id(),
+        subject: "alice@acme.example".into(),
+        hash: token.hash(),
+        name: "release pipeline".into(),
+        scopes: Scopes::new(scopes).ok_or("no scopes")?,
+        times: Times { created_at: now, expires_at: Some(now.plus_days(90)), revoked_at: None },
+        last_used_at: None,
+    };
+    Store::new(client, TABLE.into()).create(&record, None).await?;
+    Ok(token)
+}
+
+/// With the headers that npm sends and those that the gateway and CloudFront add.
+fn rest_request(token: &Token) -> serde_json::Value {
+    let headers = [
+        ("Accept", "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"),
+        ("Accept-Encoding", "gzip, deflate, br"),
+        ("Authorization", &format!("Bearer {}", token.expose())),
+        ("Host", "abcdef1234.execute-api.eu-west-1.amazonaws.com"),
+        ("User-Agent", "npm/11.19.0 node/v22.20.0 linux x64 workspaces/false ci/github-actions"),
+        ("X-Amzn-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700"),
+        ("X-Forwarded-For", "192.0.2.1"),
+        ("X-Forwarded-Port", "443"),
+        ("X-Forwarded-Proto", "https"),
+        ("npm-command", "install"),
+        ("pacote-req-type", "packument"),
+    ];
+    let single: serde_json::Map<_, _> = headers.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
+    let multi: serde_json::Map<_, _> = headers.iter().map(|(name, value)| (name.to_string(), json!([value]))).collect();
+    json!({
+        "type": "REQUEST",
+        "methodArn": "arn:aws:execute-api:eu-west-1:123456789012:abcdef1234/prod/GET/npm/@acme%2fx",
+        "resource": "/{proxy+}",
+        "path": "/npm/@acme%2fx",
+        "httpMethod": "GET",
+        "headers": single,
+        "multiValueHeaders": multi,
+        "queryStringParameters": {},
+        "multiValueQueryStringParameters": {},
+        "pathParameters": {"proxy": "npm/@acme%2fx"},
+        "stageVariables": {},
+        "requestContext": {
+            "resourceId": "05c7jb",
+            "resourcePath": "/{proxy+}",
+            "httpMethod": "GET",
+            "extendedRequestId": "Vx2nUHgWDoEFfIA=",
+            "requestTime": "24/Nov/2026:12:00:00 +0000",
+            "path": "/prod/npm/@acme%2fx",
+            "accountId": "123456789012",
+            "protocol": "HTTP/1.1",
+            "stage": "prod",
+            "domainPrefix": "abcdef1234",
+            "requestTimeEpoch": 1_795_521_600_000_i64,
+            "requestId": "f1a6b9f0-7c4f-4a9b-9d4e-0c1d2e3f4a5b",
+            "identity": {"sourceIp": "192.0.2.1", "userAgent": "npm/11.19.0 node/v22.20.0 linux x64"},
+            "domainName": "abcdef1234.execute-api.eu-west-1.amazonaws.com",
+            "apiId": "abcdef1234"
+        }
+    })
+}
