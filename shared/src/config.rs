@@ -7,6 +7,9 @@ use crate::lifetime::Lifetime;
 use crate::scope::{ReadByPost, Resource};
 use crate::token::Prefix;
 use crate::usage::{Clients, InvalidRegistryUrl, RegistryUrl};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -225,6 +228,55 @@ impl<'a> Reader<'a> {
             self.refuse("REGISTRY_CLIENTS", &wrong, &format!("NAME or NAME=PATH, apart by commas; names: {names}"));
             Clients::default()
         })
+    }
+
+    /// `AWS_REGION`
+    pub fn aws_region(&mut self) -> String {
+        self.required("AWS_REGION", "the region of the table").into()
+    }
+
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, where they are for a while, `AWS_SESSION_TOKEN`.
+    pub fn aws_credentials(&mut self) -> (String, String, Option<String>) {
+        let key = self.required("AWS_ACCESS_KEY_ID", "the key of a principal that may reach the table");
+        let secret = self.required("AWS_SECRET_ACCESS_KEY", "what belongs to AWS_ACCESS_KEY_ID");
+        (key.into(), secret.into(), self.text("AWS_SESSION_TOKEN").map(str::to_string))
+    }
+
+    /// `AWS_USE_FIPS_ENDPOINT` (false)
+    pub fn aws_use_fips_endpoint(&mut self) -> bool {
+        self.choice("AWS_USE_FIPS_ENDPOINT", &[("false", false), ("true", true)])
+    }
+
+    /// `AWS_USE_DUALSTACK_ENDPOINT` (false)
+    pub fn aws_use_dualstack_endpoint(&mut self) -> bool {
+        self.choice("AWS_USE_DUALSTACK_ENDPOINT", &[("false", false), ("true", true)])
+    }
+
+    /// `AWS_ENDPOINT_URL_DYNAMODB`, else `AWS_ENDPOINT_URL` (none): where DynamoDB is, if not at the region's address.
+    pub fn dynamodb_endpoint(&mut self) -> Option<String> {
+        ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"].iter().find_map(|name| self.url(name))
+    }
+
+    /// `AWS_CA_BUNDLE` (none): a file of certificates in PEM, trusted instead of Amazon's: those of a proxy, say.
+    pub fn ca_bundle(&mut self) -> Option<Vec<u8>> {
+        let path = self.text("AWS_CA_BUNDLE")?;
+        let bundle = std::fs::read(path).unwrap_or_default();
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bundle).collect();
+        let mut roots = RootCertStore::empty();
+        let mut fit = |certificates: Vec<_>| certificates.into_iter().all(|certificate| roots.add(certificate).is_ok());
+        if certificates.is_ok_and(|certificates| !certificates.is_empty() && fit(certificates)) {
+            return Some(bundle);
+        }
+        self.refuse("AWS_CA_BUNDLE", path, "the path of a readable file of certificates in PEM");
+        None
+    }
+
+    fn required(&mut self, name: &str, allowed: &str) -> &'a str {
+        let text = self.text(name);
+        if text.is_none() {
+            self.refuse(name, "", allowed);
+        }
+        text.unwrap_or_default()
     }
 
     /// An empty variable is one that is not set: a template's parameter can be empty, but not absent.

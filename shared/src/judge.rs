@@ -31,6 +31,11 @@ impl Judge {
         Self { store, cache, lifetime }
     }
 
+    /// See [`Store::connect`].
+    pub async fn connect(&self) -> Result<(), StoreError> {
+        self.store.connect().await
+    }
+
     /// The deployment's bounds.
     pub fn lifetime(&self) -> &Lifetime {
         &self.lifetime

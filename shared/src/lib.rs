@@ -7,6 +7,7 @@
 mod base62;
 pub mod cache;
 pub mod caller;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod credential;

@@ -10,8 +10,6 @@ use crate::lifetime::Lifetime;
 use crate::record::{Record, Status, Times};
 use crate::scope::Scopes;
 use crate::token::TokenHash;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -21,7 +19,6 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
-use std::time::Duration;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -87,30 +84,18 @@ pub struct Page {
     pub next: Option<TokenId>,
 }
 
-/// A DynamoDB client as a function uses it: credentials, region and endpoint from the environment.
-pub async fn client() -> Client {
-    let loader = aws_config::from_env().timeout_config(timeouts()).retry_config(retries());
-    Client::new(&loader.load().await)
-}
-
-/// Within the 5 s that a function has: an attempt that hangs leaves time for a second one.
-pub fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(Duration::from_millis(1000))
-        .operation_attempt_timeout(Duration::from_millis(1500))
-        .operation_timeout(Duration::from_millis(4000))
-        .build()
-}
-
-/// Three attempts, the first repeated after some 25 ms: a client waits for the answer.
-pub fn retries() -> RetryConfig {
-    RetryConfig::standard().with_initial_backoff(Duration::from_millis(25))
-}
-
 impl Store {
     /// The records of this table.
     pub fn new(client: Client, table: String) -> Self {
         Self { client, table }
+    }
+
+    /// Reads what nobody has, so that the connection is there when the first token comes. What goes wrong here goes
+    /// wrong again for whoever needs an answer.
+    pub async fn connect(&self) -> Result<(), StoreError> {
+        let nobody = HashMap::from(["owner", "id"].map(|name| (name.into(), AttributeValue::S("-".into()))));
+        self.client.get_item().table_name(&self.table).set_key(Some(nobody)).send().await?;
+        Ok(())
     }
 
     /// Keeps a new record, until `purge_at` if that is given.

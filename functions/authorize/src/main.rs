@@ -1,15 +1,22 @@
-//! The Lambda function `authorize`: settings and client once, then an event at a time.
+//! The Lambda function `authorize`: settings, client and connection once, then an event at a time.
 
-use lambda_runtime::LambdaEvent;
-use latchkey::{clock, config::Environment, log, store};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use latchkey::{client, clock, config::Environment, log};
+use std::sync::Arc;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> Result<(), Error> {
     log::init();
-    let function = authorize::Function::new(&Environment::from_process(), store::client().await)?;
-    let function = &function;
-    lambda_runtime::run(lambda_runtime::service_fn(|event: LambdaEvent<authorize::event::Event>| async move {
-        function.handle(event.payload, clock::now()).await
-    }))
-    .await
+    let environment = Environment::from_process();
+    let function = Arc::new(authorize::Function::new(&environment, client::new(&environment)?)?);
+    // A task of its own: whatever wakes the one that `main` runs makes a system call, three in each request.
+    let events = tokio::spawn(async move {
+        function.connect().await;
+        run(service_fn(move |event: LambdaEvent<authorize::event::Event>| {
+            let function = Arc::clone(&function);
+            async move { function.handle(event.payload, clock::now()).await }
+        }))
+        .await
+    });
+    events.await?
 }

@@ -1,11 +1,12 @@
 //! The Lambda function `list`: settings and client once, then an event at a time.
 
-use latchkey::{clock, config::Environment, log, store};
+use latchkey::{client, clock, config::Environment, log};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     log::init();
-    let function = list::Function::new(&Environment::from_process(), store::client().await)?;
+    let environment = Environment::from_process();
+    let function = list::Function::new(&environment, client::new(&environment)?)?;
     let function = &function;
     lambda_http::run(lambda_http::service_fn(|request| async move {
         Ok::<_, std::convert::Infallible>(function.handle(request, clock::now()).await)

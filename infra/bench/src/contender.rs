@@ -78,13 +78,15 @@ pub fn all(built: &Built, dynamodb: &DynamoDb) -> Result<Vec<Contender>, Error> 
                 ("TABLE_NAME", TABLE.into()),
             ],
         };
-        // All of them read as many certificates as there are on a machine.
+        // As many certificates as there are on a machine, where it is the machine's that are trusted.
         contender.with("SSL_CERT_FILE", dynamodb.bundle.path())
     };
     let (_, authorize) = built.functions.iter().find(|(name, _)| *name == "authorize").ok_or("no authorizer")?;
     let mut all = vec![
-        contender(LATCHKEY, Role::Authorizes, true, authorize),
-        contender(CACHED, Role::Authorizes, false, authorize).with("CACHE_SECONDS", "300"),
+        contender(LATCHKEY, Role::Authorizes, true, authorize).with("AWS_CA_BUNDLE", dynamodb.own.path()),
+        contender(CACHED, Role::Authorizes, false, authorize)
+            .with("AWS_CA_BUNDLE", dynamodb.own.path())
+            .with("CACHE_SECONDS", "300"),
         contender(UNTUNED, Role::Authorizes, true, &built.untuned),
     ];
     if let Some(node) = &built.node {
@@ -101,7 +103,7 @@ pub fn all(built: &Built, dynamodb: &DynamoDb) -> Result<Vec<Contender>, Error> 
         boto3.arguments = vec!["-m".into(), "awslambdaric".into(), "authorize.handler".into()];
         all.push(boto3);
     }
-    all.push(contender(GET_ITEM, Role::Reads, false, &built.release.join("get_item")));
+    all.push(contender(GET_ITEM, Role::Reads, false, &built.release.join("get_item")).with("AWS_CA_BUNDLE", dynamodb.own.path()));
     all.push(contender(BARE, Role::Nothing, true, &built.release.join("constant")));
     Ok(all)
 }

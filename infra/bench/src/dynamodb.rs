@@ -1,10 +1,11 @@
 //! The embedded DynamoDB, behind TLS as the real one is.
 
 use crate::Error;
+use latchkey::client::AMAZON_ROOTS;
 use local::dynamodb;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::ring;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -23,7 +24,7 @@ pub struct DynamoDb {
     pub port: u16,
     /// Of TLS.
     pub tls_port: u16,
-    /// The certificate that vouches for it.
+    /// The certificate that vouches for it, beside those that vouch for the real one.
     pub own: tempfile::NamedTempFile,
     /// The machine's certificates with that one among them: what a client reads that trusts the machine's.
     pub bundle: tempfile::NamedTempFile,
@@ -39,7 +40,7 @@ pub fn start() -> Result<DynamoDb, Error> {
     let mut certificate = CertificateParams::new(["localhost".into()])?;
     certificate.distinguished_name.push(DnType::CommonName, "localhost");
     let certificate = certificate.signed_by(&key, &authority)?;
-    let tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(
@@ -64,7 +65,7 @@ pub fn start() -> Result<DynamoDb, Error> {
     });
 
     let own = tempfile::Builder::new().suffix(".pem").tempfile()?;
-    std::fs::write(own.path(), authority.pem())?;
+    std::fs::write(own.path(), AMAZON_ROOTS.to_owned() + &authority.pem())?;
     let machines = CERTIFICATES.iter().map(Path::new).find(|path| path.exists());
     let machines = machines.ok_or_else(|| format!("this machine has no certificates: none of {CERTIFICATES:?}"))?;
     let bundle = tempfile::Builder::new().suffix(".pem").tempfile()?;

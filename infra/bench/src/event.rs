@@ -30,7 +30,7 @@ pub struct Events {
 
 /// Makes the table and a token in it.
 pub async fn prepare(port: u16) -> Result<Events, Error> {
-    let client = dynamodb::client(port);
+    let client = dynamodb::client(port)?;
     let key = ["owner", "id"].map(str::to_string);
     let table = Table {
         name: TABLE.into(),

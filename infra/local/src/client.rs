@@ -38,8 +38,7 @@ impl Client {
             return Ok(Self::Plain(builder.build(HttpConnector::new())));
         }
         let connector = HttpsConnectorBuilder::new()
-            // By name: rustls picks one by itself only where a single one is compiled in.
-            .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider())
+            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
             .map_err(ClientError)?
             .https_or_http()
             .enable_http1()

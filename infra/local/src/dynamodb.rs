@@ -3,15 +3,13 @@
 use crate::REGION;
 use crate::deployment::Table;
 use crate::server::Stop;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::DisplayErrorContext;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, TimeToLiveSpecification, TimeToLiveStatus,
 };
-use aws_sdk_dynamodb::{Client, Config};
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use dynoxide::Database;
+use latchkey::config::ConfigError;
 use std::fmt;
 use std::path::Path;
 use tokio::net::TcpListener;
@@ -29,25 +27,16 @@ impl fmt::Display for DynamoDbError {
 
 impl std::error::Error for DynamoDbError {}
 
-/// A client for the DynamoDB at this port. Nothing of the user's own AWS configuration is read, nor are the machine's
-/// certificates, which it may not have.
-pub fn client(port: u16) -> Client {
-    // An empty context trusts nobody; it is only ever built, since the address is plain http.
-    let trusting_nobody = TlsContext::builder().with_trust_store(TrustStore::empty()).build();
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-    let http = match trusting_nobody {
-        Ok(context) => http.tls_context(context).build_https(),
-        Err(_) => http.build_https(),
-    };
-    let config = Config::builder()
-        .http_client(http)
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(REGION))
-        .credentials_provider(Credentials::new("local", "local", None, None, "one machine"))
-        .endpoint_url(format!("http://127.0.0.1:{port}"))
-        .timeout_config(latchkey::store::timeouts())
-        .retry_config(latchkey::store::retries());
-    Client::from_conf(config.build())
+/// A client for the DynamoDB at this port, as the functions have it. Nothing of the user's own AWS configuration is
+/// read.
+pub fn client(port: u16) -> Result<Client, ConfigError> {
+    let own = [
+        ("AWS_REGION", REGION.into()),
+        ("AWS_ACCESS_KEY_ID", "local".into()),
+        ("AWS_SECRET_ACCESS_KEY", "local".into()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{port}")),
+    ];
+    latchkey::client::new(&own.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
 }
 
 /// Opens the database in this file, or one in memory.

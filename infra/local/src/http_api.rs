@@ -353,7 +353,7 @@ mod tests {
     }
 
     fn route(method: Method, path: &str) -> Route {
-        let list = list::Function::new(&Default::default(), crate::dynamodb::client(1)).unwrap();
+        let list = list::Function::new(&Default::default(), crate::dynamodb::client(1).unwrap()).unwrap();
         let function = Function::new(Handler::Http(HttpHandler::List(list)), Duration::from_secs(1));
         Route { method, path: path.into(), function, open: false }
     }

@@ -433,7 +433,7 @@ mod tests {
 
     fn api() -> RestApi {
         let resource = |path, uri: &str| Resource { path, uri: uri.into(), headers: vec![], timeout: Duration::ZERO };
-        let client = crate::dynamodb::client(1);
+        let client = crate::dynamodb::client(1).unwrap();
         let authorizer = authorize::Function::new(&Default::default(), client).unwrap();
         RestApi {
             stage: "live".into(),

@@ -73,7 +73,7 @@ impl Stack {
         let registry_url = format!("http://127.0.0.1:{registry_port}");
         let console_url = format!("http://127.0.0.1:{api_port}");
         let deployment = Deployment::new(&options, &issuer_url, &registry_url, &console_url)?;
-        let client = dynamodb::client(dynamodb_port);
+        let client = dynamodb::client(dynamodb_port).map_err(failed)?;
         let functions = functions(&deployment.latchkey.functions, &client)?;
 
         let data = data_dir(&options.data)?;

@@ -39,7 +39,7 @@ async fn another_table_name_is_another_table() {
     let mut options = Options::in_memory();
     options.environment.insert("TABLE_NAME".into(), "other".into());
     let stack = Stack::start(options).await.unwrap();
-    let client = local::dynamodb::client(stack.ports().dynamodb);
+    let client = local::dynamodb::client(stack.ports().dynamodb).unwrap();
     assert_eq!(client.list_tables().send().await.unwrap().table_names(), ["other"]);
     let ttl = client.describe_time_to_live().table_name("other").send().await.unwrap();
     assert_eq!(ttl.time_to_live_description().unwrap().attribute_name(), Some("purge_at"));

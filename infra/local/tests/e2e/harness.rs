@@ -218,7 +218,7 @@ impl Harness {
 
     /// The table through the AWS SDK, as anybody with the right to can read it.
     pub fn dynamodb(&self) -> Client {
-        local::dynamodb::client(self.stack.ports().dynamodb)
+        local::dynamodb::client(self.stack.ports().dynamodb).unwrap()
     }
 
     pub fn store(&self) -> Store {
