@@ -61,7 +61,8 @@ pub fn all(bootstraps: Option<&Path>, without: &[String]) -> Result<Built, Error
     cargo(&workspace, ["build", "--release", "--locked"].into_iter().chain(packages))?;
     let untuned = ours.join("untuned");
     let folder = untuned.to_str().ok_or("the path of target/ is not UTF-8")?;
-    cargo(&rivals.join("untuned"), ["build", "--release", "--locked", "--target-dir", folder])?;
+    // Its lock file follows that of the workspace whose packages it uses.
+    cargo(&rivals.join("untuned"), ["build", "--release", "--target-dir", folder])?;
 
     let release = target.join("release");
     let bootstrap = |function: &&'static str| match bootstraps {
