@@ -1,7 +1,6 @@
 //! The request that everybody is asked about, and the token that it carries.
 
 use crate::Error;
-use aws_sdk_dynamodb::Client;
 use bytes::Bytes;
 use latchkey::clock;
 use latchkey::id::OwnerKey;
@@ -40,7 +39,8 @@ pub async fn prepare(port: u16) -> Result<Events, Error> {
         deletion_protection: false,
     };
     dynamodb::ensure_table(&client, &table).await?;
-    let token = keep_token(client).await?;
+    let token = mint()?;
+    Store::new(client, TABLE.into()).create(&record(&token)?, None).await?;
     let key = json!({"owner": token.id().owner().as_str(), "id": token.id().ulid()});
     Ok(Events {
         authorize: serde_json::to_vec(&rest_request(&token))?.into(),
@@ -48,12 +48,17 @@ pub async fn prepare(port: u16) -> Result<Events, Error> {
     })
 }
 
-async fn keep_token(client: Client) -> Result<Token, Error> {
-    let now = clock::now();
+/// A token.
+pub fn mint() -> Result<Token, Error> {
     let owner = OwnerKey::of("https://issuer.example", "alice");
-    let token = Token::mint(&Prefix::default(), owner, now).map_err(|_| "no entropy")?;
+    Ok(Token::mint(&Prefix::default(), owner, clock::now()).map_err(|_| "no entropy")?)
+}
+
+/// Its record.
+pub fn record(token: &Token) -> Result<Record, Error> {
+    let now = clock::now();
     let scopes = SCOPES.iter().map(|scope| scope.parse()).collect::<Result<Vec<_>, _>>()?;
-    let record = Record {
+    Ok(Record {
         id: token.id(),
         subject: "alice@acme.example".into(),
         hash: token.hash(),
@@ -61,9 +66,7 @@ async fn keep_token(client: Client) -> Result<Token, Error> {
         scopes: Scopes::new(scopes).ok_or("no scopes")?,
         times: Times { created_at: now, expires_at: Some(now.plus_days(90)), revoked_at: None },
         last_used_at: None,
-    };
-    Store::new(client, TABLE.into()).create(&record, None).await?;
-    Ok(token)
+    })
 }
 
 /// With the headers that npm sends and those that the gateway and CloudFront add.

@@ -1,30 +1,12 @@
 //! `cargo run --release -p latchkey-bench`: how fast, small and cheap the authorizer is, beside others of its kind.
-//!
-//! Every contender is a process of its own under a Lambda Runtime API ([`runtime_api`]), and asks the same embedded
-//! DynamoDB over TLS ([`dynamodb`]). Each must first give the answer that Latchkey gives; then they take turns, so that
-//! the machine's moods fall on all of them.
 
-mod contender;
-mod dynamodb;
-mod event;
-mod goals;
-mod measure;
-mod plot;
-mod prepare;
-mod quota;
-mod runtime_api;
-mod statistics;
-mod table;
-
+use bench::measure::{Cold, Warm};
+use bench::quota::Quota;
+use bench::{Error, contender, dynamodb, event, goals, measure, plot, prepare, table};
 use clap::Parser;
-use measure::{Cold, Warm};
-use quota::Quota;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// Whatever goes wrong ends the benchmark, and says what it was.
-type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The memory sizes whose share of a CPU is imitated, in MB.
 const MEMORY: [u32; 3] = [128, 256, 512];
