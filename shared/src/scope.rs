@@ -39,28 +39,36 @@ impl Action {
 
 /// A path of the registry without its leading `/`, with at most one wildcard, a `*` at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resource(String);
+pub struct Resource {
+    text: String,
+    patterns: Vec<Pattern>,
+}
 
 impl Resource {
     /// As a scope has it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// The paths it stands for, as requests write them. npm and its like send `@scope/name` as `@scope%2fname`, so the
     /// slash behind the first segment that begins with `@` may be either.
-    pub fn patterns(&self) -> Vec<Pattern> {
-        let (text, after) = match self.0.strip_suffix('*') {
-            Some(text) => (format!("/{text}"), Some("")),
-            None => (format!("/{}", self.0), None),
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    /// Made once, since every request is held against them.
+    fn new(text: &str) -> Self {
+        let (literal, after) = match text.strip_suffix('*') {
+            Some(literal) => (format!("/{literal}"), Some("")),
+            None => (format!("/{text}"), None),
         };
         let mut patterns = vec![];
-        let scoped = text.split_once("/@").and_then(|(before, rest)| Some((before, rest.split_once('/')?)));
+        let scoped = literal.split_once("/@").and_then(|(before, rest)| Some((before, rest.split_once('/')?)));
         if let Some((before, (scope, rest))) = scoped {
             patterns.extend(["%2f", "%2F"].map(|slash| Pattern::new(format!("{before}/@{scope}{slash}{rest}"), after)));
         }
-        patterns.push(Pattern::new(text, after));
-        patterns
+        patterns.push(Pattern::new(literal, after));
+        Self { text: text.into(), patterns }
     }
 }
 
@@ -141,13 +149,15 @@ impl FromStr for Resource {
         if folder.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(ScopeError::Segment);
         }
-        Ok(Self(text.into()))
+        Ok(Self::new(text))
     }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.action.as_str(), self.resource.0)
+        f.write_str(self.action.as_str())?;
+        f.write_str(":")?;
+        f.write_str(self.resource.as_str())
     }
 }
 
@@ -254,7 +264,7 @@ impl Scopes {
     /// Whether anything can be read or written below a path, such as `npm/`; all paths are below the empty one.
     pub fn reach(&self, action: Action, below: &str) -> bool {
         self.0.iter().any(|scope| {
-            let resource = scope.resource.0.as_str();
+            let resource = scope.resource.as_str();
             let open = resource.strip_suffix('*').is_some_and(|start| below.starts_with(start));
             scope.action.implies(action) && (open || resource.starts_with(below))
         })
@@ -274,7 +284,8 @@ impl fmt::Display for Scopes {
     /// As OAuth writes them (RFC 6749, section 3.3): apart by spaces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, scope) in self.0.iter().enumerate() {
-            write!(f, "{}{scope}", if i == 0 { "" } else { " " })?;
+            f.write_str(if i == 0 { "" } else { " " })?;
+            fmt::Display::fmt(scope, f)?;
         }
         Ok(())
     }

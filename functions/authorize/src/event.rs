@@ -148,6 +148,27 @@ impl Kept {
     }
 }
 
+/// A header's name, read in place: most are not kept.
+struct Name(Option<Kept>);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a header's name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+                Ok(Name(Kept::of(name)))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
 /// The headers that may carry a token.
 #[derive(Default)]
 struct Headers(Vec<(Kept, String)>);
@@ -187,8 +208,8 @@ impl<'de> Deserialize<'de> for Headers {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
                 let mut headers = vec![];
-                while let Some(name) = map.next_key::<String>()? {
-                    match Kept::of(&name) {
+                while let Some(Name(kept)) = map.next_key()? {
+                    match kept {
                         Some(kept) => {
                             let values = map.next_value::<OneOrMany>()?.into_values();
                             headers.extend(values.into_iter().map(|value| (kept, value)));

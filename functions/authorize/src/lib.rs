@@ -156,7 +156,7 @@ impl Function {
                 let allowed = refused.is_none();
                 let mut policy = Policy::grant(&request.stage_arn, &record.scopes, &self.read_by_post);
                 if mount.is_some() {
-                    policy = policy.except(&request.stage_arn, &request.method, &request.path);
+                    policy = policy.except(&request.method, &request.path);
                 }
                 // What a client reads if the gateway refuses this request, or, with a cached grant, a later one.
                 let message = refused.unwrap_or_else(|| message::whole_grant(&record, self.console_url.as_deref()));

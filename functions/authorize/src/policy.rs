@@ -7,66 +7,142 @@
 //! Source: API Gateway developer guide, "Output from an API Gateway Lambda authorizer". A policy's resource has at most
 //! 512 characters there: ours has at most 100 (ARN) + 8 (method) + 2 × 200 (resource, read by POST).
 
-use latchkey::path::not_plain;
+use latchkey::path::{Pattern, not_plain};
 use latchkey::scope::{Action, OPENING_SESSIONS, READING, ReadByPost, Scopes, WRITING};
-use serde::Serialize;
+use serde::ser::{SerializeSeq, SerializeStruct};
+use serde::{Serialize, Serializer};
+use std::sync::LazyLock;
 
-/// An IAM policy document.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
+/// An IAM policy document. Its resources become text only where it is written: a team's five scopes are some 80
+/// resources, 7 KB, in every answer.
+#[derive(Debug)]
 pub struct Policy {
-    version: &'static str,
-    statement: Vec<Statement>,
+    stage_arn: String,
+    statements: Vec<Statement>,
 }
 
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug)]
 struct Statement {
-    action: &'static str,
     effect: &'static str,
-    resource: Vec<String>,
+    resources: Vec<Resources>,
 }
+
+/// The same path under each of some methods.
+#[derive(Debug)]
+struct Resources {
+    methods: &'static [&'static str],
+    path: String,
+}
+
+/// Every path that could come to mean another, under any method.
+static NOT_PLAIN: LazyLock<Vec<String>> = LazyLock::new(|| not_plain().collect());
+
+/// What a token with a scope to write may do.
+const READING_AND_WRITING: [&str; READING.len() + WRITING.len()] = {
+    let ([get, head, options], [put, post, patch, delete]) = (READING, WRITING);
+    [get, head, options, put, post, patch, delete]
+};
+
+/// Where the method is part of the path.
+const NO_METHOD: [&str; 1] = [""];
 
 impl Policy {
     /// Allows what the scopes grant, and denies every path that could come to mean another.
     pub fn grant(stage_arn: &str, scopes: &Scopes, read_by_post: &ReadByPost) -> Self {
         let mut allowed = vec![];
         for scope in scopes.iter() {
-            let writing: &[&str] = if scope.action == Action::Write { &WRITING } else { &[] };
             for pattern in scope.resource.patterns() {
-                for method in READING.iter().chain(writing) {
-                    allowed.push(format!("{stage_arn}/{method}{pattern}"));
+                if scope.action == Action::Write {
+                    allowed.push(Resources::new(&READING_AND_WRITING, pattern));
+                    continue;
                 }
-                if scope.action == Action::Read {
-                    let posts = read_by_post.patterns().iter().flat_map(|post| pattern.and(post));
-                    allowed.extend(posts.map(|post| format!("{stage_arn}/POST{post}")));
-                }
+                allowed.push(Resources::new(&READING, pattern));
+                let posts = read_by_post.patterns().iter().flat_map(|post| pattern.and(post));
+                allowed.extend(posts.map(|post| Resources::new(&["POST"], &post)));
             }
         }
-        let odd = not_plain().map(|pattern| format!("{stage_arn}/{pattern}"));
-        let sessions = OPENING_SESSIONS.iter().map(|end| format!("{stage_arn}/POST*{end}"));
-        Self::of(vec![Statement::new("Allow", allowed), Statement::new("Deny", odd.chain(sessions).collect())])
+        let any_method = |path: &String| Resources { methods: &NO_METHOD, path: path.clone() };
+        let odd = NOT_PLAIN.iter().map(any_method);
+        let sessions = OPENING_SESSIONS.iter().map(|end| any_method(&format!("POST*{end}")));
+        Self::of(stage_arn, vec![Statement::allow(allowed), Statement::deny(odd.chain(sessions).collect())])
     }
 
     /// Denies one request as well.
-    pub fn except(mut self, stage_arn: &str, method: &str, path: &str) -> Self {
-        self.statement.push(Statement::new("Deny", vec![format!("{stage_arn}/{method}{path}")]));
+    pub fn except(mut self, method: &str, path: &str) -> Self {
+        let request = Resources { methods: &NO_METHOD, path: format!("{method}{path}") };
+        self.statements.push(Statement::deny(vec![request]));
         self
     }
 
     /// Denies everything in the stage.
     pub fn deny(stage_arn: &str) -> Self {
-        Self::of(vec![Statement::new("Deny", vec![format!("{stage_arn}/*")])])
+        let everything = Resources { methods: &NO_METHOD, path: "*".into() };
+        Self::of(stage_arn, vec![Statement::deny(vec![everything])])
     }
 
-    fn of(statement: Vec<Statement>) -> Self {
-        Self { version: "2012-10-17", statement }
+    fn of(stage_arn: &str, statements: Vec<Statement>) -> Self {
+        Self { stage_arn: stage_arn.into(), statements }
     }
 }
 
 impl Statement {
-    fn new(effect: &'static str, resource: Vec<String>) -> Self {
-        Self { action: "execute-api:Invoke", effect, resource }
+    fn allow(resources: Vec<Resources>) -> Self {
+        Self { effect: "Allow", resources }
+    }
+
+    fn deny(resources: Vec<Resources>) -> Self {
+        Self { effect: "Deny", resources }
+    }
+}
+
+impl Resources {
+    fn new(methods: &'static [&'static str], pattern: &Pattern) -> Self {
+        Self { methods, path: pattern.to_string() }
+    }
+}
+
+impl Serialize for Policy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut policy = serializer.serialize_struct("Policy", 2)?;
+        policy.serialize_field("Version", "2012-10-17")?;
+        let statements: Vec<_> = self.statements.iter().map(|statement| Placed(&self.stage_arn, statement)).collect();
+        policy.serialize_field("Statement", &statements)?;
+        policy.end()
+    }
+}
+
+/// Something in its stage.
+struct Placed<'a, T>(&'a str, &'a T);
+
+impl Serialize for Placed<'_, Statement> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(stage_arn, Statement { effect, resources }) = self;
+        let mut statement = serializer.serialize_struct("Statement", 3)?;
+        statement.serialize_field("Action", "execute-api:Invoke")?;
+        statement.serialize_field("Effect", effect)?;
+        statement.serialize_field("Resource", &Placed(stage_arn, resources))?;
+        statement.end()
+    }
+}
+
+impl Serialize for Placed<'_, Vec<Resources>> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(stage_arn, resources) = self;
+        let mut list = serializer.serialize_seq(None)?;
+        // One piece of memory for all of them.
+        let mut resource = String::with_capacity(512);
+        resource.push_str(stage_arn);
+        resource.push('/');
+        let stage = resource.len();
+        for Resources { methods, path } in resources.iter() {
+            for method in *methods {
+                resource.truncate(stage);
+                resource.push_str(method);
+                resource.push_str(path);
+                list.serialize_element(resource.as_str())?;
+            }
+        }
+        list.end()
     }
 }
 
@@ -95,10 +171,24 @@ mod tests {
     fn allows(policy: &Policy, method: &str, path: &str) -> bool {
         let arn = format!("{STAGE}/{method}{path}");
         let hit = |effect| {
-            let statements = policy.statement.iter().filter(move |statement| statement.effect == effect);
-            statements.flat_map(|s| &s.resource).any(|resource| matches(resource.as_bytes(), arn.as_bytes()))
+            let resources = resources(policy);
+            resources.iter().any(|(of, resource)| of == effect && matches(resource.as_bytes(), arn.as_bytes()))
         };
         hit("Allow") && !hit("Deny")
+    }
+
+    /// Effect and resource, as they are written.
+    fn resources(policy: &Policy) -> Vec<(String, String)> {
+        let written = serde_json::to_value(policy).unwrap();
+        assert_eq!(written["Version"], "2012-10-17");
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let mut resources = vec![];
+        for statement in written["Statement"].as_array().unwrap() {
+            assert_eq!(statement["Action"], "execute-api:Invoke");
+            let of_statement = statement["Resource"].as_array().unwrap();
+            resources.extend(of_statement.iter().map(|resource| (text(&statement["Effect"]), text(resource))));
+        }
+        resources
     }
 
     /// Pieces that make scopes and paths meet often.
@@ -214,6 +304,6 @@ mod tests {
         let mut read_by_post = ReadByPost::default();
         read_by_post.add(&format!("*/{}", "c".repeat(198))).unwrap();
         let policy = Policy::grant(STAGE, &scopes, &read_by_post);
-        assert!(policy.statement.iter().flat_map(|s| &s.resource).all(|resource| resource.len() <= 512));
+        assert!(resources(&policy).iter().all(|(_, resource)| resource.len() <= 512));
     }
 }
