@@ -1,6 +1,6 @@
 //! The answer in the gateway's words.
 
-use crate::policy::Policy;
+use crate::policy::Document;
 use latchkey::clock::Timestamp;
 use latchkey::id::TokenId;
 use latchkey::record::Record;
@@ -19,7 +19,7 @@ pub enum Answer {
         /// The public id of the token.
         principal_id: String,
         /// What it may do, in the whole stage.
-        policy_document: Policy,
+        policy_document: Document,
         /// What the registry and the gateway responses are told.
         context: Context,
     },

@@ -25,7 +25,7 @@ use latchkey::record::{Record, Status};
 use latchkey::scope::{Action, ReadByPost, opens_session};
 use latchkey::store::Store;
 use latchkey::token::{Prefix, Token};
-use policy::Policy;
+use policy::{Document, Grants, Policy};
 use std::fmt;
 use std::sync::Arc;
 
@@ -36,6 +36,7 @@ pub struct Function {
     simple_response: bool,
     read_by_post: ReadByPost,
     console_url: Option<String>,
+    grants: Grants,
 }
 
 /// Why there is no answer. `Display` is what the gateway goes by: `Unauthorized`, to the letter, makes it answer 401,
@@ -98,6 +99,7 @@ impl Function {
             simple_response,
             read_by_post,
             console_url,
+            grants: Grants::default(),
         })
     }
 
@@ -137,6 +139,7 @@ impl Function {
     }
 
     fn answer(&self, request: &Request, decision: Decision) -> Result<Answer, Refusal> {
+        let stage_arn = request.stage_arn.as_str();
         let (allowed, reason, policy, context) = match decision {
             Decision::Unauthorized(reason) => {
                 tracing::info!(decision = "unauthorized", reason);
@@ -144,20 +147,23 @@ impl Function {
             }
             Decision::InQuery => {
                 let context = Context::nobody(message::in_query(self.console_url.as_deref()));
-                (false, "token in the query string", Policy::deny(&request.stage_arn), context)
+                (false, "token in the query string", Document::of(&Policy::deny(stage_arn)), context)
             }
             Decision::Ended(record, message) => {
                 let context = self.context(&record, message);
-                (false, "token ended", Policy::deny(&request.stage_arn), context)
+                (false, "token ended", Document::of(&Policy::deny(stage_arn)), context)
             }
             Decision::Grant(record) => {
                 let mount = self.unreadable_mount(&record, request);
                 let refused = self.refusal(&record, request, mount.as_deref());
                 let allowed = refused.is_none();
-                let mut policy = Policy::grant(&request.stage_arn, &record.scopes, &self.read_by_post);
-                if mount.is_some() {
-                    policy = policy.except(&request.method, &request.path);
-                }
+                let policy = match &mount {
+                    None => self.grants.document(stage_arn, &record.scopes, &self.read_by_post),
+                    Some(_) => {
+                        let whole = Policy::grant(stage_arn, &record.scopes, &self.read_by_post);
+                        Document::of(&whole.except(&request.method, &request.path))
+                    }
+                };
                 // What a client reads if the gateway refuses this request, or, with a cached grant, a later one.
                 let message = refused.unwrap_or_else(|| message::whole_grant(&record, self.console_url.as_deref()));
                 let context = self.context(&record, message);
@@ -169,7 +175,7 @@ impl Function {
         Ok(if self.simple_response && request.shape == Shape::Http2 {
             Answer::Simple { is_authorized: allowed, context }
         } else {
-            Answer::Policy { principal_id, policy_document: policy, context }
+            Answer::Policy { principal_id, policy_document: policy.map_err(|error| fault(&error))?, context }
         })
     }
 

@@ -11,7 +11,9 @@ use latchkey::path::{Pattern, not_plain};
 use latchkey::scope::{Action, OPENING_SESSIONS, READING, ReadByPost, Scopes, WRITING};
 use serde::ser::{SerializeSeq, SerializeStruct};
 use serde::{Serialize, Serializer};
-use std::sync::LazyLock;
+use serde_json::value::{RawValue, to_raw_value};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// An IAM policy document. Its resources become text only where it is written: a team's five scopes are some 80
 /// resources, 7 KB, in every answer.
@@ -98,6 +100,65 @@ impl Statement {
 impl Resources {
     fn new(methods: &'static [&'static str], pattern: &Pattern) -> Self {
         Self { methods, path: pattern.to_string() }
+    }
+}
+
+/// A policy as JSON text.
+#[derive(Clone, Debug)]
+pub struct Document(Arc<RawValue>);
+
+impl Document {
+    /// Writes a policy down.
+    pub fn of(policy: &Policy) -> Result<Self, serde_json::Error> {
+        Ok(Self(to_raw_value(policy)?.into()))
+    }
+}
+
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+/// The most bytes of text that are kept: 500 times that of five scopes, 50 times the longest.
+const MOST: usize = 4 << 20;
+
+/// Grants that were written down before. A grant depends on the stage and the scopes alone, and a registry's tokens have
+/// few different ones; writing one down takes longer than all the rest of a decision (figures in the README).
+#[derive(Debug, Default)]
+pub struct Grants(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    documents: HashMap<String, Document>,
+    bytes: usize,
+}
+
+impl Grants {
+    /// As [`Policy::grant`]; `read_by_post` must be the same each time.
+    pub fn document(
+        &self,
+        stage_arn: &str,
+        scopes: &Scopes,
+        read_by_post: &ReadByPost,
+    ) -> Result<Document, serde_json::Error> {
+        // Neither an ARN nor a scope has a space in it.
+        let key = format!("{stage_arn} {scopes}");
+        if let Some(document) = self.kept().documents.get(&key) {
+            return Ok(document.clone());
+        }
+        let document = Document::of(&Policy::grant(stage_arn, scopes, read_by_post))?;
+        let mut kept = self.kept();
+        if kept.bytes > MOST {
+            *kept = Kept::default();
+        }
+        kept.bytes += key.len() + document.0.get().len();
+        kept.documents.insert(key, document.clone());
+        Ok(document)
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -288,6 +349,24 @@ mod tests {
                 prop_assert!(meant.starts_with(&format!("/{resource}")), "{} means {}", path, meant);
             }
         }
+    }
+
+    #[test]
+    fn a_grant_that_is_kept_is_that_of_its_stage_and_its_scopes() {
+        let (grants, read_by_post) = (Grants::default(), ReadByPost::default());
+        let scopes = |n: usize| Scopes::new([format!("write:{}/{n}", "@a/b".repeat(40)).parse().unwrap()]).unwrap();
+        for _ in 0..2 {
+            // More than is kept.
+            for n in 0..1000 {
+                for stage in [STAGE, "arn:aws:execute-api:eu-west-1:123456789012:other/prod"] {
+                    let document = grants.document(stage, &scopes(n), &read_by_post).unwrap();
+                    let fresh = Policy::grant(stage, &scopes(n), &read_by_post);
+                    assert_eq!(document.0.get(), serde_json::to_string(&fresh).unwrap());
+                }
+                assert!(grants.kept().bytes < MOST + 100_000);
+            }
+        }
+        assert!(grants.kept().documents.len() < 2000);
     }
 
     #[test]
