@@ -263,8 +263,13 @@ impl Harness {
 
     /// Hands an event to a function as Lambda does; the answer, or the error's message.
     pub async fn invoke(&self, function: &str, event: Value) -> Result<Value, String> {
+        let function = self.function(function, self.dynamodb());
+        function.invoke(&event, self.now()).await.map_err(|failure| failure.to_string())
+    }
+
+    /// A function as the stack has it, with a client of its own.
+    pub fn function(&self, function: &str, client: Client) -> Function {
         let environment = self.settings.clone().into_iter().collect();
-        let client = self.dynamodb();
         let handler = match function {
             "console" => Handler::Http(HttpHandler::Console(console::Function::new(&environment).unwrap())),
             "current" => Handler::Http(HttpHandler::Current(current::Function::new(&environment, client).unwrap())),
@@ -273,8 +278,7 @@ impl Harness {
             "revoke" => Handler::Http(HttpHandler::Revoke(revoke::Function::new(&environment, client).unwrap())),
             _ => Handler::Authorizer(authorize::Function::new(&environment, client).unwrap()),
         };
-        let function = Function::new(handler, Duration::from_secs(10));
-        function.invoke(&event, self.now()).await.map_err(|failure| failure.to_string())
+        Function::new(handler, Duration::from_secs(10))
     }
 
     /// Hands an event to the authorizer.

@@ -16,6 +16,7 @@ mod limits;
 mod program;
 mod readme;
 mod registry;
+mod round_trips;
 mod secrets;
 mod templates;
 mod tokens;

@@ -1,0 +1,153 @@
+//! What each function asks of DynamoDB: every request is time that a client waits, and money.
+
+use crate::events;
+use crate::harness::Harness;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+
+/// Notes the name of each request that a client sends, retries among them.
+#[derive(Clone, Debug, Default)]
+struct Noted(Arc<Mutex<Vec<String>>>);
+
+impl Intercept for Noted {
+    fn name(&self) -> &'static str {
+        "Noted"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let target = context.request().headers().get("x-amz-target").unwrap();
+        self.0.lock().unwrap().push(target.rsplit('.').next().unwrap().into());
+        Ok(())
+    }
+}
+
+impl Noted {
+    fn client(&self, stack: &Harness) -> Client {
+        Client::from_conf(stack.dynamodb().config().to_builder().interceptor(self.clone()).build())
+    }
+
+    /// What was sent since the last look.
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// What an event makes a function send.
+async fn sent(function: &str, event: &str) -> Vec<String> {
+    let stack = Harness::start().await;
+    events::keep_records(&stack).await;
+    let noted = Noted::default();
+    let function_under_test = stack.function(function, noted.client(&stack));
+    assert_eq!(noted.take(), [] as [&str; 0], "{function} asks before it is asked");
+    let _ = function_under_test.invoke(&events::events(function)[event], stack.now()).await;
+    noted.take()
+}
+
+#[tokio::test]
+async fn authorize_reads_once() {
+    for event in ["rest-request", "rest-token", "http-1.0", "http-2.0", "too-narrow", "expired", "revoked"] {
+        assert_eq!(sent("authorize", event).await, ["GetItem"], "{event}");
+    }
+    for event in ["unknown-token", "wrong-secret"] {
+        assert_eq!(sent("authorize", event).await, ["GetItem"], "{event}");
+    }
+}
+
+#[tokio::test]
+async fn authorize_reads_nothing_for_what_can_be_no_token() {
+    for event in ["no-credential", "mistyped", "foreign-credential", "two-tokens", "query-string"] {
+        assert_eq!(sent("authorize", event).await, [] as [&str; 0], "{event}");
+    }
+}
+
+#[tokio::test]
+async fn authorize_reads_nothing_while_its_cache_lasts() {
+    let stack = Harness::start_with(&[("CACHE_SECONDS", "5")]).await;
+    events::keep_records(&stack).await;
+    let noted = Noted::default();
+    let authorize = stack.function("authorize", noted.client(&stack));
+    let event = &events::events("authorize")["rest-request"];
+    for (after, expected) in [(0, 1), (1, 0), (3, 0), (1, 1), (4, 0)] {
+        stack.advance(after);
+        authorize.invoke(event, stack.now()).await.unwrap();
+        assert_eq!(noted.take().len(), expected, "{after} seconds later");
+    }
+}
+
+#[tokio::test]
+async fn authorize_reads_once_before_the_first_event() {
+    let stack = Harness::start().await;
+    let noted = Noted::default();
+    let authorize = authorize::Function::new(&Default::default(), noted.client(&stack)).unwrap();
+    authorize.connect().await;
+    assert_eq!(noted.take(), ["GetItem"]);
+}
+
+#[tokio::test]
+async fn current_reads_once() {
+    for event in ["described", "expired", "revoked", "unknown-token", "wrong-secret"] {
+        assert_eq!(sent("current", event).await, ["GetItem"], "{event}");
+    }
+    assert_eq!(sent("current", "no-token").await, [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn generate_counts_and_writes() {
+    assert_eq!(sent("generate", "created").await, ["Query", "PutItem"]);
+    for event in ["no-name", "past", "too-many-scopes", "not-json", "no-caller"] {
+        assert_eq!(sent("generate", event).await, [] as [&str; 0], "{event}");
+    }
+}
+
+#[tokio::test]
+async fn revoke_writes_once() {
+    for event in ["revoked", "revoked-before", "unknown"] {
+        assert_eq!(sent("revoke", event).await, ["UpdateItem"], "{event}");
+    }
+    for event in ["foreign", "no-id", "no-caller"] {
+        assert_eq!(sent("revoke", event).await, [] as [&str; 0], "{event}");
+    }
+}
+
+#[tokio::test]
+async fn list_queries_once_a_page() {
+    assert_eq!(sent("list", "all").await, ["Query"]);
+    assert_eq!(sent("list", "foreign-cursor").await, [] as [&str; 0]);
+
+    let stack = Harness::start().await;
+    for n in 0..5 {
+        stack.token("alice", json!({"name": format!("token {n}"), "scopes": ["read"]})).await;
+        stack.advance(1);
+    }
+    let noted = Noted::default();
+    let list = stack.function("list", noted.client(&stack));
+    let mut event = events::events("list")["all"].clone();
+    let claims = &mut event["requestContext"]["authorizer"]["jwt"]["claims"];
+    claims["iss"] = format!("http://127.0.0.1:{}", stack.stack.ports().identity).into();
+    claims["sub"] = "alice".into();
+    let mut seen = vec![];
+    let mut cursor = String::new();
+    for page in 1..=3 {
+        event["rawQueryString"] = format!("limit=2{cursor}").into();
+        event["queryStringParameters"] = json!({"limit": "2"});
+        if let Some(cursor) = cursor.strip_prefix("&cursor=") {
+            event["queryStringParameters"]["cursor"] = cursor.into();
+        }
+        let answer = list.invoke(&event, stack.now()).await.unwrap();
+        assert_eq!(noted.take(), ["Query"], "page {page}");
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        seen.extend(body["tokens"].as_array().unwrap().iter().map(|token| token["name"].clone()));
+        cursor = body["next_cursor"].as_str().map_or_else(String::new, |next| format!("&cursor={next}"));
+    }
+    assert_eq!(seen, ["token 4", "token 3", "token 2", "token 1", "token 0"]);
+    assert_eq!(cursor, "");
+}
