@@ -35,7 +35,7 @@ fn main() -> Result<(), Error> {
     let mut criterion = Criterion::default().configure_from_args();
     let mut cases = cases()?;
     for (name, case) in &mut cases {
-        criterion.bench_function(name, |bencher| bencher.iter(|| case()));
+        criterion.bench_function(name, |bencher| bencher.iter(&mut *case));
     }
     criterion.final_summary();
 

@@ -103,7 +103,10 @@ pub fn all(built: &Built, dynamodb: &DynamoDb) -> Result<Vec<Contender>, Error> 
         boto3.arguments = vec!["-m".into(), "awslambdaric".into(), "authorize.handler".into()];
         all.push(boto3);
     }
-    all.push(contender(GET_ITEM, Role::Reads, false, &built.release.join("get_item")).with("AWS_CA_BUNDLE", dynamodb.own.path()));
+    all.push(
+        contender(GET_ITEM, Role::Reads, true, &built.release.join("get_item"))
+            .with("AWS_CA_BUNDLE", dynamodb.own.path()),
+    );
     all.push(contender(BARE, Role::Nothing, true, &built.release.join("constant")));
     Ok(all)
 }

@@ -57,7 +57,8 @@ pub fn all(bootstraps: Option<&Path>, without: &[String]) -> Result<Built, Error
     let ours = target.join("bench");
     std::fs::create_dir_all(&ours)?;
 
-    let packages = FUNCTIONS.iter().chain(&["bare"]).flat_map(|package| ["-p", package]);
+    let needed = if bootstraps.is_some() { &[] } else { &FUNCTIONS[..] };
+    let packages = needed.iter().chain(&["bare"]).flat_map(|package| ["-p", package]);
     cargo(&workspace, ["build", "--release", "--locked"].into_iter().chain(packages))?;
     let untuned = ours.join("untuned");
     let folder = untuned.to_str().ok_or("the path of target/ is not UTF-8")?;

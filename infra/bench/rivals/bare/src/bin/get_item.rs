@@ -11,7 +11,8 @@ async fn main() -> Result<(), Error> {
     let client = latchkey::client::new(&Environment::from_process())?;
     let table = std::env::var("TABLE_NAME")?;
     let events = tokio::spawn(run(service_fn(move |event: LambdaEvent<Value>| {
-        let key = |name: &str| AttributeValue::S(event.payload[name].as_str().unwrap_or_default().into());
+        let key =
+            |name: &str| AttributeValue::S(event.payload.get(name).and_then(Value::as_str).unwrap_or_default().into());
         let get = client.get_item().table_name(&table).key("owner", key("owner")).key("id", key("id"));
         async move {
             let found = get.consistent_read(true).send().await?;
