@@ -6,7 +6,7 @@
 use crate::config::{ConfigError, Environment, Reader};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
 use aws_sdk_dynamodb::{Client, Config};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -28,6 +28,8 @@ pub fn new(environment: &Environment) -> Result<Client, ConfigError> {
         .credentials_provider(Credentials::new(key, secret, session, None, "environment"))
         .use_fips(read.aws_use_fips_endpoint())
         .use_dual_stack(read.aws_use_dualstack_endpoint())
+        // The timeouts bound a body that stalls as well; watching its every second costs a timer in each request.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .timeout_config(timeouts())
         .retry_config(retries());
     config.set_endpoint_url(read.dynamodb_endpoint());

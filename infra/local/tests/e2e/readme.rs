@@ -13,7 +13,13 @@ const NOT_RUN: [(&str, &str); 3] = [
 ];
 
 /// Commands that `.ci/run` has, word for word.
-const BY_CI: [&str; 2] = ["cargo test --workspace", "cargo lambda build --release"];
+const BY_CI: [&str; 5] = [
+    "cargo test --workspace",
+    "cargo lambda build --release",
+    "cargo run --release -p latchkey-bench",
+    "cargo run --release -p latchkey-bench --bin scale",
+    "cargo bench -p latchkey-bench",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
