@@ -65,8 +65,10 @@ pub fn all(bootstraps: Option<&Path>, without: &[String]) -> Result<Built, Error
     // Its lock file follows that of the workspace whose packages it uses.
     cargo(&rivals.join("untuned"), ["build", "--release", "--target-dir", folder])?;
 
+    // Whole, since each contender runs in a folder of its own.
+    let bootstraps = bootstraps.map(Path::canonicalize).transpose()?;
     let release = target.join("release");
-    let bootstrap = |function: &&'static str| match bootstraps {
+    let bootstrap = |function: &&'static str| match &bootstraps {
         Some(folder) => (*function, folder.join(function).join("bootstrap")),
         None => (*function, release.join(function)),
     };
