@@ -9,7 +9,7 @@ async fn main() -> Result<(), Error> {
     log::init();
     let environment = Environment::from_process();
     let function = Arc::new(authorize::Function::new(&environment, client::new(&environment)?)?);
-    // A task of its own: whatever wakes the one that `main` runs makes a system call, three in each request.
+    // A task of its own: whatever wakes the one that `main` runs costs an empty `epoll_wait`, three in each request.
     let events = tokio::spawn(async move {
         function.connect().await;
         run(service_fn(move |event: LambdaEvent<authorize::event::Event>| {

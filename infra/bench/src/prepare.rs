@@ -111,7 +111,11 @@ fn python(source: &Path, installed: &Path) -> Result<Python, Error> {
     }
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
     run(Command::new(&interpreter).args(pip).arg(source.join("requirements.txt"))).map_err(with_advice)?;
-    Ok(Python { task: source.into(), interpreter })
+    // A folder of its own: Python leaves what it compiles beside the source.
+    let task = installed.join("task");
+    std::fs::create_dir_all(&task)?;
+    std::fs::copy(source.join("authorize.py"), task.join("authorize.py"))?;
+    Ok(Python { task, interpreter })
 }
 
 /// Runs a command to its end; what it says goes to standard error.
