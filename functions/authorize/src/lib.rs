@@ -161,7 +161,7 @@ impl Function {
                     None => self.grants.document(stage_arn, &record.scopes, &self.read_by_post),
                     Some(_) => {
                         let whole = Policy::grant(stage_arn, &record.scopes, &self.read_by_post);
-                        Document::of(&whole.except(&request.method, &request.path))
+                        Document::of(&whole.except(stage_arn, &request.method, &request.path))
                     }
                 };
                 // What a client reads if the gateway refuses this request, or, with a cached grant, a later one.

@@ -7,99 +7,69 @@
 //! Source: API Gateway developer guide, "Output from an API Gateway Lambda authorizer". A policy's resource has at most
 //! 512 characters there: ours has at most 100 (ARN) + 8 (method) + 2 × 200 (resource, read by POST).
 
-use latchkey::path::{Pattern, not_plain};
+use latchkey::path::not_plain;
 use latchkey::scope::{Action, OPENING_SESSIONS, READING, ReadByPost, Scopes, WRITING};
-use serde::ser::{SerializeSeq, SerializeStruct};
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// An IAM policy document. Its resources become text only where it is written: a team's five scopes are some 80
-/// resources, 7 KB, in every answer.
-#[derive(Debug)]
+/// An IAM policy document.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct Policy {
-    stage_arn: String,
-    statements: Vec<Statement>,
+    version: &'static str,
+    statement: Vec<Statement>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
 struct Statement {
+    action: &'static str,
     effect: &'static str,
-    resources: Vec<Resources>,
+    resource: Vec<String>,
 }
-
-/// The same path under each of some methods.
-#[derive(Debug)]
-struct Resources {
-    methods: &'static [&'static str],
-    path: String,
-}
-
-/// Every path that could come to mean another, under any method.
-static NOT_PLAIN: LazyLock<Vec<String>> = LazyLock::new(|| not_plain().collect());
-
-/// What a token with a scope to write may do.
-const READING_AND_WRITING: [&str; READING.len() + WRITING.len()] = {
-    let ([get, head, options], [put, post, patch, delete]) = (READING, WRITING);
-    [get, head, options, put, post, patch, delete]
-};
-
-/// Where the method is part of the path.
-const NO_METHOD: [&str; 1] = [""];
 
 impl Policy {
     /// Allows what the scopes grant, and denies every path that could come to mean another.
     pub fn grant(stage_arn: &str, scopes: &Scopes, read_by_post: &ReadByPost) -> Self {
         let mut allowed = vec![];
         for scope in scopes.iter() {
+            let writing: &[&str] = if scope.action == Action::Write { &WRITING } else { &[] };
             for pattern in scope.resource.patterns() {
-                if scope.action == Action::Write {
-                    allowed.push(Resources::new(&READING_AND_WRITING, pattern));
-                    continue;
+                for method in READING.iter().chain(writing) {
+                    allowed.push(format!("{stage_arn}/{method}{pattern}"));
                 }
-                allowed.push(Resources::new(&READING, pattern));
-                let posts = read_by_post.patterns().iter().flat_map(|post| pattern.and(post));
-                allowed.extend(posts.map(|post| Resources::new(&["POST"], &post)));
+                if scope.action == Action::Read {
+                    let posts = read_by_post.patterns().iter().flat_map(|post| pattern.and(post));
+                    allowed.extend(posts.map(|post| format!("{stage_arn}/POST{post}")));
+                }
             }
         }
-        let any_method = |path: &String| Resources { methods: &NO_METHOD, path: path.clone() };
-        let odd = NOT_PLAIN.iter().map(any_method);
-        let sessions = OPENING_SESSIONS.iter().map(|end| any_method(&format!("POST*{end}")));
-        Self::of(stage_arn, vec![Statement::allow(allowed), Statement::deny(odd.chain(sessions).collect())])
+        let odd = not_plain().map(|pattern| format!("{stage_arn}/{pattern}"));
+        let sessions = OPENING_SESSIONS.iter().map(|end| format!("{stage_arn}/POST*{end}"));
+        Self::of(vec![Statement::new("Allow", allowed), Statement::new("Deny", odd.chain(sessions).collect())])
     }
 
     /// Denies one request as well.
-    pub fn except(mut self, method: &str, path: &str) -> Self {
-        let request = Resources { methods: &NO_METHOD, path: format!("{method}{path}") };
-        self.statements.push(Statement::deny(vec![request]));
+    pub fn except(mut self, stage_arn: &str, method: &str, path: &str) -> Self {
+        self.statement.push(Statement::new("Deny", vec![format!("{stage_arn}/{method}{path}")]));
         self
     }
 
     /// Denies everything in the stage.
     pub fn deny(stage_arn: &str) -> Self {
-        let everything = Resources { methods: &NO_METHOD, path: "*".into() };
-        Self::of(stage_arn, vec![Statement::deny(vec![everything])])
+        Self::of(vec![Statement::new("Deny", vec![format!("{stage_arn}/*")])])
     }
 
-    fn of(stage_arn: &str, statements: Vec<Statement>) -> Self {
-        Self { stage_arn: stage_arn.into(), statements }
+    fn of(statement: Vec<Statement>) -> Self {
+        Self { version: "2012-10-17", statement }
     }
 }
 
 impl Statement {
-    fn allow(resources: Vec<Resources>) -> Self {
-        Self { effect: "Allow", resources }
-    }
-
-    fn deny(resources: Vec<Resources>) -> Self {
-        Self { effect: "Deny", resources }
-    }
-}
-
-impl Resources {
-    fn new(methods: &'static [&'static str], pattern: &Pattern) -> Self {
-        Self { methods, path: pattern.to_string() }
+    fn new(effect: &'static str, resource: Vec<String>) -> Self {
+        Self { action: "execute-api:Invoke", effect, resource }
     }
 }
 
@@ -159,51 +129,6 @@ impl Grants {
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Serialize for Policy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut policy = serializer.serialize_struct("Policy", 2)?;
-        policy.serialize_field("Version", "2012-10-17")?;
-        let statements: Vec<_> = self.statements.iter().map(|statement| Placed(&self.stage_arn, statement)).collect();
-        policy.serialize_field("Statement", &statements)?;
-        policy.end()
-    }
-}
-
-/// Something in its stage.
-struct Placed<'a, T>(&'a str, &'a T);
-
-impl Serialize for Placed<'_, Statement> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(stage_arn, Statement { effect, resources }) = self;
-        let mut statement = serializer.serialize_struct("Statement", 3)?;
-        statement.serialize_field("Action", "execute-api:Invoke")?;
-        statement.serialize_field("Effect", effect)?;
-        statement.serialize_field("Resource", &Placed(stage_arn, resources))?;
-        statement.end()
-    }
-}
-
-impl Serialize for Placed<'_, Vec<Resources>> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(stage_arn, resources) = self;
-        let mut list = serializer.serialize_seq(None)?;
-        // One piece of memory for all of them.
-        let mut resource = String::with_capacity(512);
-        resource.push_str(stage_arn);
-        resource.push('/');
-        let stage = resource.len();
-        for Resources { methods, path } in resources.iter() {
-            for method in *methods {
-                resource.truncate(stage);
-                resource.push_str(method);
-                resource.push_str(path);
-                list.serialize_element(resource.as_str())?;
-            }
-        }
-        list.end()
     }
 }
 
