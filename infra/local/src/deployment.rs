@@ -21,8 +21,13 @@ const TEMPLATE: (&str, &str) = ("infra/template.yaml", include_str!("../../templ
 const REGISTRY: (&str, &str) = ("infra/registry.yaml", include_str!("../../registry.yaml"));
 
 /// Resources of which nothing shows on one machine: permissions that nobody checks, logs and alarms that nobody keeps.
-const WITHOUT_EFFECT: [&str; 4] =
-    ["AWS::CloudWatch::Alarm", "AWS::IAM::Role", "AWS::Lambda::Permission", "AWS::Logs::LogGroup"];
+const WITHOUT_EFFECT: [&str; 5] = [
+    "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::IAM::Role",
+    "AWS::Lambda::Permission",
+    "AWS::Logs::LogGroup",
+];
 
 /// The table, the functions and the management API.
 #[derive(Debug)]
@@ -101,6 +106,9 @@ fn arn_of(function: &str) -> String {
     format!("arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{function}")
 }
 
+/// The one alias that functions have. On one machine there is one version, so it changes nothing.
+const ALIAS: &str = ":live";
+
 fn unsupported(evaluated: &Evaluated<'_>, resource: &template::Resource<'_>) -> TemplateError {
     let place = format!("Resources.{}.Type", resource.id);
     evaluated.error(place, format!("the resource type {} is not supported", resource.kind))
@@ -163,6 +171,14 @@ struct FunctionProperties {
     environment: FunctionEnvironment,
     #[serde(default)]
     events: BTreeMap<String, FunctionEvent>,
+    #[serde(rename = "AutoPublishAlias")]
+    _alias: Option<Alias>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Alias {
+    Live,
 }
 
 #[derive(Default, Deserialize)]
@@ -198,8 +214,19 @@ enum NoAuthorizer {
     None,
 }
 
-const FUNCTION_WITHOUT_EFFECT: [&str; 8] =
-    ["Architectures", "CodeUri", "Description", "Handler", "LoggingConfig", "MemorySize", "Role", "Runtime"];
+const FUNCTION_WITHOUT_EFFECT: [&str; 11] = [
+    "Architectures",
+    "AutoPublishAliasAllProperties",
+    "CodeUri",
+    "DeploymentPreference",
+    "Description",
+    "Handler",
+    "LoggingConfig",
+    "MemorySize",
+    "Role",
+    "Runtime",
+    "VersionDescription",
+];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -263,7 +290,10 @@ impl Latchkey {
         for resource in &resources {
             match resource.kind.as_str() {
                 "AWS::DynamoDB::Table" => evaluated.define(resource.id, table_name.as_str()),
-                "AWS::Serverless::Function" => evaluated.define(format!("{}.Arn", resource.id), arn_of(resource.id)),
+                "AWS::Serverless::Function" => {
+                    evaluated.define(format!("{}.Arn", resource.id), arn_of(resource.id));
+                    evaluated.define(format!("{}.Alias", resource.id), arn_of(resource.id) + ALIAS);
+                }
                 _ => evaluated.define(resource.id, resource.id),
             }
         }
@@ -555,7 +585,8 @@ impl Registry {
         let authorizer_place = format!("{place}.components.securitySchemes.{scheme}.x-amazon-apigateway-authorizer");
         let function = authorizer.authorizer_uri.split_once("/functions/").and_then(|(_, arn)| {
             let arn = arn.strip_suffix("/invocations")?;
-            arn.strip_prefix(&arn_of(""))
+            let function = arn.strip_prefix(&arn_of(""))?;
+            Some(function.strip_suffix(ALIAS).unwrap_or(function))
         });
         let Some(function) = function else {
             let problem = format!("{} is no function of {}", authorizer.authorizer_uri, TEMPLATE.0);
@@ -655,6 +686,7 @@ mod tests {
         let registry = Registry::new(&map(&parameters)).unwrap();
         assert_eq!(registry.resources.len(), 2);
         assert!(latchkey.functions.contains_key(&registry.authorizer));
+        assert!(latchkey.authorizer_arn.ends_with(":function:Authorize:live"), "{}", latchkey.authorizer_arn);
         assert_eq!((registry.cache_seconds, registry.identity_sources), (0, vec![]));
     }
 

@@ -49,18 +49,20 @@ enum Function {
     If,
     Equals,
     Not,
+    Select,
     Split,
 }
 
 impl Function {
     /// Tag of the short form, key of the long form.
-    const NAMES: [(&'static str, &'static str, Function); 7] = [
+    const NAMES: [(&'static str, &'static str, Function); 8] = [
         ("Ref", "Ref", Function::Ref),
         ("Sub", "Fn::Sub", Function::Sub),
         ("GetAtt", "Fn::GetAtt", Function::GetAtt),
         ("If", "Fn::If", Function::If),
         ("Equals", "Fn::Equals", Function::Equals),
         ("Not", "Fn::Not", Function::Not),
+        ("Select", "Fn::Select", Function::Select),
         ("Split", "Fn::Split", Function::Split),
     ];
 
@@ -336,6 +338,14 @@ impl<'a> Evaluated<'a> {
                 [condition] => Value::Bool(!self.truth(condition, place)?),
                 _ => return Err(wrong()),
             },
+            (Function::Select, Node::List(parts)) => match parts.as_slice() {
+                [Node::Scalar(index), list] => {
+                    let list = self.value(list, place)?.unwrap_or_default();
+                    let index = index.as_u64().and_then(|index| usize::try_from(index).ok());
+                    index.and_then(|index| list.get(index)).cloned().ok_or_else(wrong)?
+                }
+                _ => return Err(wrong()),
+            },
             (Function::Split, Node::List(parts)) => match parts.as_slice() {
                 [Node::Scalar(Value::String(delimiter)), joined] => match self.value(joined, place)? {
                     Some(Value::String(joined)) => joined.split(delimiter.as_str()).collect(),
@@ -491,6 +501,7 @@ Resources:
       Long: {"Fn::Sub": "${Table.Arn}/x"}
       Att: !GetAtt Table.Arn
       Split: !Split ["-", !Sub "a-${Days}-b"]
+      Select: !Select [1, !Split ["-", "a-b"]]
       If: !If [HasUrl, yes-it-has, [1, 2]]
       Gone: !If [HasUrl, !Ref AWS::NoValue, x]
       Version: 2012-10-17
@@ -502,7 +513,7 @@ Resources:
             properties(INTRINSICS, &[("Url", "http://a"), ("Unknown", "x")]).unwrap(),
             json!({
                 "Url": "http://a", "Days": "90", "Sub": "http://a/${proxy}/{proxy} in us-east-1",
-                "Long": "arn:table/x", "Att": "arn:table", "Split": ["a", "90", "b"], "If": "yes-it-has",
+                "Long": "arn:table/x", "Att": "arn:table", "Split": ["a", "90", "b"], "Select": "b", "If": "yes-it-has",
                 "Version": "2012-10-17",
             })
         );
@@ -530,13 +541,17 @@ Resources: {R: {Type: T, Properties: {Environment: {B: 3}, Layers: [y]}}}
         let resource =
             |properties: &str| format!("Resources:\n  R:\n    Type: T\n    Properties:\n      {properties}\n");
         for (text, error) in [
-            (resource("A: !Select [0, [a]]"), "t.yaml, line 5: the function !Select is not supported"),
+            (resource("A: !Join [0, [a]]"), "t.yaml, line 5: the function !Join is not supported"),
             (resource("A: {\"Fn::Base64\": a}"), "t.yaml, line 5: the function Fn::Base64 is not supported"),
             (resource("A: !Ref B"), "t.yaml, Resources.R.Properties.A (line 5): B stands for nothing on one machine"),
             (resource("A: !Sub \"${B\""), "t.yaml, Resources.R.Properties.A (line 5): a ${ is not closed"),
             (
                 resource("A: !Split [a]"),
                 "t.yaml, Resources.R.Properties.A (line 5): Split has arguments that are not supported",
+            ),
+            (
+                resource("A: !Select [1, [a]]"),
+                "t.yaml, Resources.R.Properties.A (line 5): Select has arguments that are not supported",
             ),
             (resource("A: !If [C, 1, 2]"), "t.yaml, Resources.R.Properties.A (line 5): there is no condition C"),
             ("Mappings: {}".into(), "t.yaml, Mappings: this section is not supported"),

@@ -8,17 +8,24 @@ const TEMPLATE: &str = include_str!("../../../template.yaml");
 
 /// The properties of every resource of a type, by name.
 fn resources(kind: &str) -> BTreeMap<String, Value> {
+    resources_with(kind, &[])
+}
+
+/// The same, with parameters.
+fn resources_with(kind: &str, parameters: &[(&str, &str)]) -> BTreeMap<String, Value> {
     let template = Template::parse("template.yaml", TEMPLATE).unwrap();
-    let given = [("Issuer", "https://issuer.example"), ("Audience", "registry")];
-    let mut evaluated =
-        template.evaluate(&given.map(|(name, value)| (name.to_string(), value.to_string())).into()).unwrap();
+    let mut given = vec![("Issuer", "https://issuer.example"), ("Audience", "registry")];
+    given.extend(parameters);
+    let given = given.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    let mut evaluated = template.evaluate(&given).unwrap();
     for resource in evaluated.resources().unwrap() {
         evaluated.define(resource.id, resource.id);
         evaluated.define(format!("{}.Arn", resource.id), format!("arn of {}", resource.id));
     }
     let all = evaluated.resources().unwrap();
     let of_kind = all.iter().filter(|resource| resource.kind == kind);
-    of_kind.map(|resource| (resource.id.to_string(), evaluated.properties(resource, None, &[]).unwrap())).collect()
+    let globals = (kind == "AWS::Serverless::Function").then_some("Function");
+    of_kind.map(|resource| (resource.id.to_string(), evaluated.properties(resource, globals, &[]).unwrap())).collect()
 }
 
 #[test]
@@ -75,6 +82,97 @@ fn the_table_is_kept_whatever_happens_to_the_stack() {
             "    Type: AWS::DynamoDB::Table\n    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n"
         )
     );
+}
+
+#[test]
+fn an_existing_table_takes_the_place_of_the_stacks_own_everywhere() {
+    let arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/restored";
+    let with = |kind| resources_with(kind, &[("ExistingTable", arn)]);
+    assert_eq!(with("AWS::DynamoDB::Table"), BTreeMap::new());
+    for (kind, mentions) in [
+        ("AWS::Serverless::Function", "\"TABLE_NAME\":"),
+        ("AWS::IAM::Role", "\"dynamodb:"),
+        ("AWS::CloudWatch::Alarm", "\"TableName\""),
+        ("AWS::CloudWatch::Dashboard", "TableName"),
+    ] {
+        let named = with(kind).into_iter().map(|(name, properties)| (name, properties.to_string()));
+        for (name, properties) in named.filter(|(_, properties)| properties.contains(mentions)) {
+            assert!(properties.contains("restored"), "{name}: {properties}");
+            assert!(!properties.contains("Tokens"), "{name}: {properties}");
+        }
+    }
+}
+
+/// What a parameter may be beside its default, within its pattern.
+fn another(name: &str) -> &'static str {
+    match name {
+        "ExistingTable" => "arn:aws:dynamodb:eu-west-1:123456789012:table/restored",
+        _ => "7",
+    }
+}
+
+#[test]
+fn every_parameter_that_a_function_with_an_alias_depends_on_makes_a_new_version() {
+    let parameters = TEMPLATE.split("\nParameters:\n").nth(1).unwrap().split("\nConditions:\n").next().unwrap();
+    let name = |line: &str| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')).map(str::to_owned);
+    let names: Vec<_> = parameters.lines().filter_map(name).map(|line| line.trim_end_matches(':').to_owned()).collect();
+    assert!(names.len() > 20, "{names:?}");
+    let before = resources("AWS::Serverless::Function");
+    let mut aliased = before.clone();
+    aliased.retain(|_, function| function.get("AutoPublishAlias").is_some());
+    assert!(aliased.contains_key("Authorize"));
+    for name in &names {
+        let after = resources_with("AWS::Serverless::Function", &[(name, another(name))]);
+        for (function, before) in &aliased {
+            let after = &after[function];
+            // What it was built for changes with the code; how it is deployed is no part of it.
+            let depends = ["Environment", "MemorySize", "Timeout"].iter().any(|part| before[part] != after[part]);
+            let described = before["VersionDescription"] != after["VersionDescription"];
+            assert_eq!(described, depends, "{function}: {name}");
+            assert_eq!(after["AutoPublishAliasAllProperties"], true, "{function}");
+        }
+    }
+}
+
+#[test]
+fn every_alarm_says_what_to_do_and_has_its_paragraph_in_the_readme() {
+    let readme = include_str!("../../../../README.md");
+    let alarms = resources("AWS::CloudWatch::Alarm");
+    assert!(alarms.len() >= 9, "{:?}", alarms.keys());
+    for (name, alarm) in &alarms {
+        let description = alarm["AlarmDescription"].as_str().unwrap();
+        assert!(description.len() > 60 && description.ends_with('.'), "{name}: {description}");
+        assert!(readme.contains(&format!("**`{name}`**")), "the runbook has no paragraph on {name}");
+        assert_eq!(alarm["TreatMissingData"], "notBreaching", "{name}: nobody asks at night");
+    }
+    let rollback = &resources("AWS::Serverless::Function")["Authorize"]["DeploymentPreference"]["Alarms"];
+    for alarm in rollback.as_array().unwrap() {
+        assert!(alarms.contains_key(alarm.as_str().unwrap()), "{alarm}");
+    }
+}
+
+#[test]
+fn the_dashboard_is_json_and_shows_every_function() {
+    let body = resources("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"].as_str().unwrap().to_owned();
+    let dashboard: Value = serde_json::from_str(&body).unwrap();
+    let mut places = vec![];
+    for widget in dashboard["widgets"].as_array().unwrap() {
+        let number = |name: &str| widget[name].as_u64().unwrap();
+        assert!(number("x") + number("width") <= 24, "{widget}");
+        places.push((number("x"), number("y")));
+        let searches = widget.pointer("/properties/metrics").unwrap().as_array().unwrap().iter();
+        for search in searches.filter_map(|metric| metric.pointer("/0/expression")?.as_str()) {
+            assert!(search.len() < 1024, "CloudWatch's limit: {search}");
+            if search.contains("AWS/Lambda") {
+                for function in resources("AWS::Serverless::Function").keys() {
+                    assert!(search.contains(&format!("\"{function}\"")), "{function}: {search}");
+                }
+            }
+        }
+    }
+    places.sort_unstable();
+    places.dedup();
+    assert_eq!(places.len(), dashboard["widgets"].as_array().unwrap().len(), "no two in one place");
 }
 
 #[test]
