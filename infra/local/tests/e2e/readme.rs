@@ -1,15 +1,39 @@
 //! Every command of the README is run: here, by another test, or by `.ci/run`.
 
 use crate::harness;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use local::{server, wire};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Commands that need what no test has, and what stands in for it.
-const NOT_RUN: [(&str, &str); 3] = [
+const NOT_RUN: [(&str, &str); 8] = [
     ("sam build --template infra/template.yaml", "an arm64 toolchain; CI runs it for x86_64"),
+    ("cargo lambda build --release --arm64", "an arm64 toolchain; CI runs it for x86_64"),
     ("sam deploy --guided --capabilities CAPABILITY_IAM", "an AWS account; the one-machine stack stands in"),
-    ("sam deploy --guided --template infra/registry.yaml", "an AWS account; the one-machine stack stands in"),
+    (
+        "sam deploy --guided --config-env registry --template infra/registry.yaml",
+        "an AWS account; the one-machine stack stands in",
+    ),
+    ("sam deploy", "an AWS account"),
+    (
+        "aws lambda update-alias --name live --function-name \"$FUNCTION\" --function-version \"$VERSION\" \
+         --routing-config AdditionalVersionWeights={}",
+        "an AWS account",
+    ),
+    (
+        "aws dynamodb restore-table-to-point-in-time --source-table-name \"$TABLE\" \
+         --target-table-name \"$TABLE-restored\" --restore-date-time \"$MOMENT\"",
+        "an AWS account: the embedded DynamoDB has no backups",
+    ),
+    (
+        "aws dynamodb update-table --table-name \"$TABLE\" --replica-updates \"Create={RegionName=$REGION}\"",
+        "an AWS account: the embedded DynamoDB has one region",
+    ),
 ];
 
 /// Commands that `.ci/run` has, word for word.
@@ -42,7 +66,8 @@ fn every_command_of_the_readme_is_run_by_a_test_or_by_ci() {
             let here = line.contains("curl")
                 || line.contains("$CREATED")
                 || line.contains("$TOKEN")
-                || line.starts_with("cargo lambda invoke");
+                || line.starts_with("cargo lambda invoke")
+                || line.starts_with("cargo lambda deploy");
             let known = here
                 || line == "cargo run"
                 || line == "cargo lambda watch"
@@ -127,4 +152,66 @@ async fn the_functions_answer_the_readmes_invocations() {
         let answer = String::from_utf8(output.stdout).unwrap();
         assert!(answer.contains(expected), "{line}: {answer} {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// A stand-in for Lambda's API that knows one function, with a role, a variable and the alias `live`.
+fn lambda(method: &str, path: &str) -> Value {
+    match (method, path.rsplit('/').next()) {
+        ("PUT", Some("code")) => {
+            json!({"FunctionArn": "arn:aws:lambda:us-east-1:1:function:authorizer", "Version": "7"})
+        }
+        (_, Some("live")) => json!({"Name": "live", "FunctionVersion": "6"}),
+        _ => json!({"Configuration": {
+            "FunctionArn": "arn:aws:lambda:us-east-1:1:function:authorizer", "Role": "arn:aws:iam::1:role/authorizer",
+            "Environment": {"Variables": {"TABLE_NAME": "tokens"}}, "MemorySize": 256, "Timeout": 5,
+            "State": "Active", "LastUpdateStatus": "Successful",
+        }}),
+    }
+}
+
+#[tokio::test]
+async fn a_function_deployed_alone_keeps_its_configuration_and_its_alias_turns_to_it() {
+    if harness::lacks(&["cargo-lambda"]) {
+        return;
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let calls = Arc::new(Mutex::new(vec![]));
+    let kept = Arc::clone(&calls);
+    server::serve(listener, stopped, move |request: Request<hyper::body::Incoming>, _| {
+        let kept = Arc::clone(&kept);
+        async move {
+            let (head, body) = request.into_parts();
+            let (method, path) = (head.method.to_string(), head.uri.path().to_owned());
+            let mut body: Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap_or_default();
+            let answer = wire::json(StatusCode::OK, &lambda(&method, &path));
+            if let Some(archive) = body.get_mut("ZipFile") {
+                *archive = json!("…");
+            }
+            kept.lock().unwrap().push((method, path, body));
+            answer
+        }
+    });
+    let built = tempfile::tempdir().unwrap();
+    std::fs::create_dir(built.path().join("authorize")).unwrap();
+    // Any program will do: the archive is not run.
+    std::fs::copy("/bin/sh", built.path().join("authorize/bootstrap")).unwrap();
+    let blocks = blocks();
+    let line = blocks.iter().flat_map(|block| block.lines()).find(|line| line.starts_with("cargo lambda deploy"));
+    let mut deploy = Command::new("sh");
+    deploy.args(["-ec", &format!("{} --lambda-dir {}", line.unwrap(), built.path().display())]).current_dir(root());
+    deploy.envs([("FUNCTION", "authorizer"), ("AWS_ENDPOINT_URL", &url), ("AWS_REGION", "us-east-1")]);
+    deploy.envs([("AWS_ACCESS_KEY_ID", "none"), ("AWS_SECRET_ACCESS_KEY", "none")]);
+    let output = tokio::task::spawn_blocking(move || deploy.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let writes: Vec<_> = calls.lock().unwrap().iter().filter(|(method, ..)| method != "GET").cloned().collect();
+    let function = "/2015-03-31/functions/authorizer";
+    assert_eq!(
+        writes,
+        [
+            ("PUT".to_owned(), format!("{function}/code"), json!({"Publish": true, "ZipFile": "…"})),
+            ("PUT".to_owned(), format!("{function}/aliases/live"), json!({"FunctionVersion": "7"})),
+        ]
+    );
 }
