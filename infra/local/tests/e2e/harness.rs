@@ -13,7 +13,7 @@ use lambda_http::tracing::subscriber::{fmt, registry};
 use latchkey::clock::Timestamp;
 use latchkey::id::OwnerKey;
 use latchkey::store::Store;
-use local::function::{Function, Handler, HttpHandler};
+use local::function::{Function, Handler};
 use local::options::Options;
 use local::stack::Stack;
 use serde_json::Value;
@@ -270,14 +270,7 @@ impl Harness {
     /// A function as the stack has it, with a client of its own.
     pub fn function(&self, function: &str, client: Client) -> Function {
         let environment = self.settings.clone().into_iter().collect();
-        let handler = match function {
-            "console" => Handler::Http(HttpHandler::Console(console::Function::new(&environment).unwrap())),
-            "current" => Handler::Http(HttpHandler::Current(current::Function::new(&environment, client).unwrap())),
-            "generate" => Handler::Http(HttpHandler::Generate(generate::Function::new(&environment, client).unwrap())),
-            "list" => Handler::Http(HttpHandler::List(list::Function::new(&environment, client).unwrap())),
-            "revoke" => Handler::Http(HttpHandler::Revoke(revoke::Function::new(&environment, client).unwrap())),
-            _ => Handler::Authorizer(authorize::Function::new(&environment, client).unwrap()),
-        };
+        let handler = Handler::of(function, &environment, client).unwrap();
         Function::new(handler, Duration::from_secs(10))
     }
 
