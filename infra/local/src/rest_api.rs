@@ -198,7 +198,7 @@ impl RestApi {
         wire::add_forwarded(&mut head.headers, peer, self.port);
         let answer = self.authorize(head, resource, &arn, peer, request_id).await?;
         variables.extend(answer.context.iter().map(|(name, value)| (format!("authorizer.{name}"), value.clone())));
-        match answer.policy.evaluate("execute-api:Invoke", &arn) {
+        match answer.policy.evaluate("execute-api:Invoke", &arn, Some(peer.ip())) {
             Verdict::Allow => {}
             Verdict::ExplicitDeny | Verdict::ImplicitDeny => return Err(Kind::AccessDenied),
         }
