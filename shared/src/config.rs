@@ -6,7 +6,7 @@
 use crate::lifetime::Lifetime;
 use crate::scope::{ReadByPost, Resource};
 use crate::token::Prefix;
-use crate::usage::{Clients, InvalidRegistryUrl, RegistryUrl};
+use crate::usage::{Clients, Instructions, InvalidRegistryUrl, RegistryUrl};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -104,6 +104,25 @@ impl<'a> Reader<'a> {
         self.number("MAX_ACTIVE_TOKENS", 100, 1..=100_000)
     }
 
+    /// `CREATION_PAUSED` (none): why no tokens are made for the time being; whoever asks for one reads it.
+    pub fn creation_paused(&mut self) -> Option<String> {
+        let text = self.text("CREATION_PAUSED")?;
+        if text.chars().count() > 500 || text.chars().any(char::is_control) {
+            self.refuse("CREATION_PAUSED", "(its text)", "one line of at most 500 characters");
+        }
+        Some(text.into())
+    }
+
+    /// `ADMIN_GROUP` (none): the group of those who may see, end and make tokens of others.
+    pub fn admin_group(&mut self) -> Option<String> {
+        let group = self.text("ADMIN_GROUP")?;
+        // The gateway hands over a list of groups as `[one two]`.
+        if group.contains([' ', ',', '[', ']']) {
+            self.refuse("ADMIN_GROUP", group, "the name of one group, without spaces, commas and brackets");
+        }
+        Some(group.into())
+    }
+
     /// `RETENTION_DAYS` (30): how long a token that has ended stays in its owner's list.
     pub fn retention_days(&mut self) -> u32 {
         self.number("RETENTION_DAYS", 30, 0..=3650)
@@ -112,6 +131,12 @@ impl<'a> Reader<'a> {
     /// `CACHE_SECONDS` (0): how long a function instance may go on with a record it has read.
     pub fn cache_seconds(&mut self) -> u32 {
         self.number("CACHE_SECONDS", 0, 0..=3600)
+    }
+
+    /// `NOTE_LAST_USE` (true): whether a token's last use is noted in the table. Not in a second region: what is written
+    /// there at the moment of a revocation here would undo it.
+    pub fn note_last_use(&mut self) -> bool {
+        self.choice("NOTE_LAST_USE", &[("true", true), ("false", false)])
     }
 
     /// `AUTHORIZER_RESPONSE` (`policy`): whether HTTP API 2.0 events are answered `simple`, with yes or no to the one
@@ -213,15 +238,20 @@ impl<'a> Reader<'a> {
         text.split_whitespace().map(str::to_string).collect()
     }
 
+    /// `REGISTRY_URL` and `REGISTRY_CLIENTS`: how tokens are used.
+    pub fn instructions(&mut self) -> Instructions {
+        Instructions { registry: self.registry_url(), clients: self.registry_clients() }
+    }
+
     /// `REGISTRY_URL` (none): what clients are configured with. Without it, nobody can be told how to use a token.
-    pub fn registry_url(&mut self) -> Option<RegistryUrl> {
+    fn registry_url(&mut self) -> Option<RegistryUrl> {
         let text = self.text("REGISTRY_URL")?;
         text.parse().map_err(|error: InvalidRegistryUrl| self.refuse("REGISTRY_URL", text, &error.to_string())).ok()
     }
 
     /// `REGISTRY_CLIENTS` (all): the clients that the registry is for, each with the path where its kind of registry
     /// lies, such as `npm=npm,pip=pypi,docker`.
-    pub fn registry_clients(&mut self) -> Clients {
+    fn registry_clients(&mut self) -> Clients {
         let Some(text) = self.text("REGISTRY_CLIENTS") else { return Clients::default() };
         text.parse().unwrap_or_else(|wrong: String| {
             let names = Clients::names().collect::<Vec<_>>().join(", ");
@@ -352,6 +382,8 @@ mod tests {
             ("RESOURCES", "npm"),
             ("CONSOLE_ACCENT", "red"),
             ("OIDC_ORIGINS", "https://a b"),
+            ("CREATION_PAUSED", "a\nb"),
+            ("ADMIN_GROUP", "a b"),
             ("REGISTRY_URL", "registry.example"),
             ("REGISTRY_CLIENTS", "npm,emacs"),
         ]);
@@ -366,8 +398,9 @@ mod tests {
         read.resources();
         read.console_accent();
         read.oidc_origins();
-        read.registry_url();
-        read.registry_clients();
+        read.creation_paused();
+        read.admin_group();
+        read.instructions();
         let error = read.finish(()).unwrap_err().to_string();
         assert_eq!(
             error.lines().skip(1).map(str::trim).collect::<Vec<_>>(),
@@ -383,6 +416,8 @@ mod tests {
                 "RESOURCES is \"npm\"; allowed: LABEL=RESOURCE, such as Packages for Python=pypi/*",
                 "CONSOLE_ACCENT is \"red\"; allowed: a colour such as #3451c6",
                 "OIDC_ORIGINS is \"b\"; allowed: http or https origins, apart by spaces",
+                "CREATION_PAUSED is \"(its text)\"; allowed: one line of at most 500 characters",
+                "ADMIN_GROUP is \"a b\"; allowed: the name of one group, without spaces, commas and brackets",
                 "REGISTRY_URL is \"registry.example\"; allowed: an http or https address such as \
                  https://registry.example, of letters, digits and .:/_~-",
                 "REGISTRY_CLIENTS is \"emacs\"; allowed: NAME or NAME=PATH, apart by commas; names: curl, cargo, npm, \

@@ -3,10 +3,11 @@
 use crate::cache::Cache;
 use crate::clock::Timestamp;
 use crate::lifetime::Lifetime;
-use crate::record::{Record, Status};
+use crate::record::{Record, Secret, Status};
 use crate::store::{Store, StoreError};
 use crate::token::{Token, TokenHash};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Judges tokens by their records.
 #[derive(Debug)]
@@ -19,10 +20,30 @@ pub struct Judge {
 /// What was found out about a token.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It matches no record; why, for the log alone.
-    Unknown(&'static str),
+    /// It matches no record.
+    Unknown(Mismatch),
+    /// It was rotated, and this secret's time is over.
+    Retired(Arc<Record>),
     /// Its full secret matched. What it may do, if its status is active, is in the record.
     Known(Arc<Record>, Status),
+}
+
+/// Why a token matches no record: for the log alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// Nobody has its id.
+    Id,
+    /// Its id has another secret.
+    Secret,
+}
+
+/// A verdict, and what it took.
+#[derive(Debug)]
+pub struct Judged {
+    /// What was found out.
+    pub verdict: Verdict,
+    /// How long the table took; `None` if it was not asked.
+    pub asked_for: Option<Duration>,
 }
 
 impl Judge {
@@ -42,29 +63,41 @@ impl Judge {
     }
 
     /// What a token is worth now, whatever is asked for.
-    pub async fn judge(&self, token: &Token, now: Timestamp) -> Result<Verdict, StoreError> {
-        let record = self.record(token, now).await?;
-        // Without a record the comparison is made all the same.
-        let kept = record.as_ref().map_or(TokenHash::NONE, |record| record.hash);
-        let matches = token.hash().matches(&kept);
-        Ok(match record {
-            None => Verdict::Unknown("unknown token"),
-            Some(_) if !matches => Verdict::Unknown("wrong secret"),
-            Some(record) => {
-                let status = record.times.status(now, &self.lifetime);
-                Verdict::Known(record, status)
+    pub async fn judge(&self, token: &Token, now: Timestamp) -> Result<Judged, StoreError> {
+        if let Some(record) = self.cache.get(token.id(), now) {
+            let verdict = self.verdict(record, token, now);
+            // A secret that the record does not know may be one that the token has got since.
+            if !matches!(verdict, Verdict::Unknown(_)) {
+                return Ok(Judged { verdict, asked_for: None });
             }
-        })
+        }
+        let begin = Instant::now();
+        let record = self.store.get(token.id()).await?.map(Arc::new);
+        let asked_for = Some(begin.elapsed());
+        let verdict = match record {
+            Some(record) => {
+                self.cache.put(Arc::clone(&record), now);
+                self.verdict(record, token, now)
+            }
+            None => {
+                // Without a record the comparison is made all the same.
+                let _ = token.hash().matches(&TokenHash::NONE);
+                Verdict::Unknown(Mismatch::Id)
+            }
+        };
+        Ok(Judged { verdict, asked_for })
     }
 
-    async fn record(&self, token: &Token, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-        if let Some(record) = self.cache.get(token.id(), now) {
-            return Ok(Some(record));
+    fn verdict(&self, record: Arc<Record>, token: &Token, now: Timestamp) -> Verdict {
+        match (record.secret(&token.hash(), now), record.times.status(now, &self.lifetime)) {
+            (Secret::Wrong, _) => Verdict::Unknown(Mismatch::Secret),
+            (Secret::Retired, Status::Active) => Verdict::Retired(record),
+            (_, status) => Verdict::Known(record, status),
         }
-        let record = self.store.get(token.id()).await?.map(Arc::new);
-        if let Some(record) = &record {
-            self.cache.put(record.clone(), now);
-        }
-        Ok(record)
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 }

@@ -100,6 +100,33 @@ impl Problem {
         )
     }
 
+    /// 403: what administrators alone may do.
+    pub fn not_an_administrator() -> Self {
+        let detail = "You may see and end your own tokens. Those of others are for administrators.";
+        Self::plain(403, "urn:latchkey:problem:not-an-administrator", "Not an administrator", detail.into())
+    }
+
+    /// 409: a change that would give a token more than it has.
+    pub fn widens(errors: Vec<FieldError>) -> Self {
+        let detail = "A token is never widened or prolonged. Nothing was changed; make another token.".into();
+        let mut problem = Self::plain(409, "urn:latchkey:problem:widens", "A token is never widened", detail);
+        problem.errors = errors;
+        problem
+    }
+
+    /// 409: a token that has ended, `expired` or `was revoked` then, and cannot be rotated or changed.
+    pub fn over(name: &str, how: &str, at: Timestamp) -> Self {
+        let detail = format!("Token {name} {how} on {at}. Nothing was changed; make another token.");
+        Self::plain(409, "urn:latchkey:problem:over", "Token ended", detail)
+    }
+
+    /// 409: somebody else changed the token while this request was under way.
+    pub fn conflict() -> Self {
+        let detail =
+            "The token was rotated, changed or revoked at the same moment. Nothing was changed; look at it again.";
+        Self::plain(409, "urn:latchkey:problem:conflict", "Conflict", detail.into())
+    }
+
     /// 409: the owner has as many active tokens as the deployment allows.
     pub fn too_many_tokens(most: u32) -> Self {
         let detail =
@@ -115,6 +142,11 @@ impl Problem {
             "Request too large",
             format!("The body has more than {most} bytes."),
         )
+    }
+
+    /// 503: the deployment makes no tokens for the time being (`CREATION_PAUSED`).
+    pub fn creation_paused(message: &str) -> Self {
+        Self::plain(503, "urn:latchkey:problem:creation-paused", "Creation is paused", message.into())
     }
 
     /// 503: the table does not answer. What exactly went wrong is in the log.

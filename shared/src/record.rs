@@ -2,10 +2,15 @@
 
 use crate::clock::{DAY, Timestamp};
 use crate::id::TokenId;
+use crate::last_use::LastUse;
 use crate::lifetime::Lifetime;
 use crate::scope::Scopes;
+use crate::source::SourceAddresses;
 use crate::token::TokenHash;
 use serde::Serialize;
+
+/// The most earlier secrets that are remembered, so that their use is noticed.
+pub const MAX_RETIRED: usize = 10;
 
 /// A token's record. It never holds the token.
 #[derive(Clone, Debug)]
@@ -16,14 +21,98 @@ pub struct Record {
     pub subject: String,
     /// SHA-256 of the token.
     pub hash: TokenHash,
+    /// What it was before it was rotated.
+    pub retired: Retired,
     /// What its owner calls it.
     pub name: String,
     /// What it grants.
     pub scopes: Scopes,
+    /// From where.
+    pub source_addresses: SourceAddresses,
     /// When it was made, ends and was revoked.
     pub times: Times,
+    /// Who revoked it, if somebody did.
+    pub revoked_by: Option<RevokedBy>,
+    /// Where it was found, if it leaked and its finder said.
+    pub leak_url: Option<String>,
     /// When it was last used, as far as is known.
-    pub last_used_at: Option<Timestamp>,
+    pub last_use: Option<LastUse>,
+}
+
+/// The secrets that a token had before.
+#[derive(Clone, Debug, Default)]
+pub struct Retired {
+    /// SHA-256 of the tokens, newest first, at most [`MAX_RETIRED`].
+    pub hashes: Vec<TokenHash>,
+    /// The newest of them is good before this moment; all the others are not. So at most two secrets are ever good.
+    pub overlap_ends_at: Option<Timestamp>,
+}
+
+/// Which of a token's secrets one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// The one that it has, or the one before within its overlap.
+    Good,
+    /// One that it had.
+    Retired,
+    /// None of its.
+    Wrong,
+}
+
+impl Record {
+    /// What this secret is to the token at this moment. Each comparison takes constant time.
+    pub fn secret(&self, presented: &TokenHash, now: Timestamp) -> Secret {
+        let overlaps = self.retired.overlap_ends_at.is_some_and(|end| now < end);
+        match self.retired.hashes.iter().position(|hash| hash.matches(presented)) {
+            _ if self.hash.matches(presented) => Secret::Good,
+            Some(0) if overlaps => Secret::Good,
+            Some(_) => Secret::Retired,
+            None => Secret::Wrong,
+        }
+    }
+}
+
+/// Who revoked a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokedBy {
+    /// Its owner.
+    Owner,
+    /// An administrator.
+    Administrator,
+    /// Whoever had the token, by the token itself.
+    Token,
+    /// Somebody who found it.
+    Finder,
+    /// GitHub's secret scanning.
+    GitHub,
+    /// GitLab's secret detection.
+    GitLab,
+}
+
+impl RevokedBy {
+    const WORDS: [(Self, &str); 6] = [
+        (Self::Owner, "owner"),
+        (Self::Administrator, "administrator"),
+        (Self::Token, "token"),
+        (Self::Finder, "finder"),
+        (Self::GitHub, "github"),
+        (Self::GitLab, "gitlab"),
+    ];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(by, _)| *by == self).map_or("", |(_, word)| word)
+    }
+
+    /// Whose word this is.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(_, known)| *known == word).map(|(by, _)| *by)
+    }
+
+    /// Whether it ended because somebody had it who should not.
+    pub fn is_leak(self) -> bool {
+        matches!(self, Self::Finder | Self::GitHub | Self::GitLab)
+    }
 }
 
 /// The times that decide what a token is.
@@ -31,6 +120,8 @@ pub struct Record {
 pub struct Times {
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it got the secret that it has, if that is not its first.
+    pub rotated_at: Option<Timestamp>,
     /// The last second in which it is valid, as its maker set it; `None`: no end was set.
     pub expires_at: Option<Timestamp>,
     /// When it was revoked, if it was.
@@ -67,11 +158,17 @@ impl Times {
     /// The token's last valid second under the deployment's bounds of today: one that shortens them shortens the life
     /// of the tokens that exist. `None`: it never expires.
     pub fn end(&self, lifetime: &Lifetime) -> Option<Timestamp> {
+        let latest = lifetime.latest(self.issued_at());
         match self.expires_at {
             None if lifetime.allow_no_expiry => None,
-            None => Some(lifetime.latest(self.created_at)),
-            Some(expires_at) => Some(expires_at.min(lifetime.latest(self.created_at))),
+            None => Some(latest),
+            Some(expires_at) => Some(expires_at.min(latest)),
         }
+    }
+
+    /// When the secret that it has was made: from then on its life is counted.
+    pub fn issued_at(&self) -> Timestamp {
+        self.rotated_at.unwrap_or(self.created_at)
     }
 
     /// What the token is at this moment. Whole seconds count.
@@ -90,17 +187,22 @@ pub fn purge_at(ended_at: Timestamp, retention_days: u32) -> Timestamp {
     Timestamp::from_secs(ended_at.as_secs().saturating_add(i64::from(retention_days) * DAY))
 }
 
-/// A token as its owner sees it in a list.
+/// A token as its owner sees it.
 #[derive(Debug, Serialize)]
 pub struct Summary<'a> {
     id: TokenId,
     name: &'a str,
+    subject: &'a str,
     scopes: &'a Scopes,
+    source_addresses: &'a SourceAddresses,
     status: &'static str,
     created_at: Timestamp,
+    rotated_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
     revoked_at: Option<Timestamp>,
-    last_used_at: Option<Timestamp>,
+    revoked_by: Option<&'static str>,
+    leak_url: Option<&'a str>,
+    last_used: Option<&'a LastUse>,
 }
 
 impl<'a> Summary<'a> {
@@ -109,12 +211,17 @@ impl<'a> Summary<'a> {
         Self {
             id: record.id,
             name: &record.name,
+            subject: &record.subject,
             scopes: &record.scopes,
+            source_addresses: &record.source_addresses,
             status: record.times.status(now, lifetime).word(),
             created_at: record.times.created_at,
+            rotated_at: record.times.rotated_at,
             expires_at: record.times.end(lifetime),
             revoked_at: record.times.revoked_at,
-            last_used_at: record.last_used_at,
+            revoked_by: record.revoked_by.map(RevokedBy::word),
+            leak_url: record.leak_url.as_deref(),
+            last_used: record.last_use.as_ref(),
         }
     }
 }
@@ -132,7 +239,8 @@ mod tests {
     /// The word for a token made on the first of January 2026.
     fn of(expires_at: Option<&str>, revoked_at: Option<&str>, now: Timestamp, lifetime: &Lifetime) -> &'static str {
         let created_at = at("2026-01-01T12:00:00Z");
-        let times = Times { created_at, expires_at: expires_at.map(at), revoked_at: revoked_at.map(at) };
+        let times =
+            Times { created_at, rotated_at: None, expires_at: expires_at.map(at), revoked_at: revoked_at.map(at) };
         times.status(now, lifetime).word()
     }
 

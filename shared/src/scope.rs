@@ -56,6 +56,15 @@ impl Resource {
         &self.patterns
     }
 
+    /// Whether every path of the other is one of its.
+    fn covers(&self, other: &Self) -> bool {
+        match (self.text.strip_suffix('*'), other.text.strip_suffix('*')) {
+            (Some(open), _) => other.text.starts_with(open),
+            (None, None) => self.text == other.text,
+            (None, Some(_)) => false,
+        }
+    }
+
     /// Made once, since every request is held against them.
     fn new(text: &str) -> Self {
         let (literal, after) = match text.strip_suffix('*') {
@@ -261,6 +270,11 @@ impl Scopes {
         self.0.iter()
     }
 
+    /// Whether all that a scope grants is granted already by one of these.
+    pub fn cover(&self, scope: &Scope) -> bool {
+        self.0.iter().any(|own| own.action.implies(scope.action) && own.resource.covers(&scope.resource))
+    }
+
     /// Whether anything can be read or written below a path, such as `npm/`; all paths are below the empty one.
     pub fn reach(&self, action: Action, below: &str) -> bool {
         self.0.iter().any(|scope| {
@@ -361,6 +375,40 @@ mod tests {
         more.add("*/-/v1/login").unwrap();
         assert!(!scopes(&["read"]).allow("POST", "/-/v1/login", &more), "whatever a deployment says");
         assert!(allow(&["write"], "GET", "/-/v1/login"));
+    }
+
+    #[test]
+    fn what_is_narrower_is_covered_and_nothing_else() {
+        let covers = |own: &[&str], other: &str| scopes(own).cover(&other.parse().unwrap());
+        for other in [
+            "read:npm/*",
+            "read:npm/x",
+            "read:npm/@acme/*",
+            "write:npm/@acme/*",
+            "read:npm/@acme/x",
+            "write:npm/@acme/x",
+        ] {
+            assert!(covers(&["read:npm/*", "write:npm/@acme/*"], other), "{other}");
+        }
+        for other in ["write:npm/*", "read:np*", "read:npm", "read:*", "write:npm/x", "read:pypi/*", "write:npm/@acme*"]
+        {
+            assert!(!covers(&["read:npm/*", "write:npm/@acme/*"], other), "{other}");
+        }
+        assert!(!covers(&["read:npm"], "read:npm*") && covers(&["read:npm*"], "read:npm"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_covered_scope_allows_nothing_more(
+            own in "(read|write):(npm/|@a/|x|a)(b/|@a/|x)?[*]?", other in "(read|write):(npm/|@a/|x|a)(b/|@a/|x)?[*]?",
+            path in "/(npm/|@a/|@a%2f|x|a)(b/|@a/|@a%2f|x)?(c|/)?", writes: bool,
+        ) {
+            let (Ok(_), Ok(narrow)) = (own.parse::<Scope>(), other.parse::<Scope>()) else { return Ok(()) };
+            let method = if writes { "PUT" } else { "GET" };
+            if scopes(&[&own]).cover(&narrow) && allow(&[&other], method, &path) {
+                prop_assert!(allow(&[&own], method, &path), "{} {} {}", own, other, path);
+            }
+        }
     }
 
     #[test]

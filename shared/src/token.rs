@@ -101,12 +101,15 @@ impl Token {
     /// 256 bits of secret and 80 bits of id come from the operating system's generator, whatever the TLS library or
     /// the SDK use for theirs.
     pub fn mint(prefix: &Prefix, owner: OwnerKey, now: Timestamp) -> Result<Self, NoEntropy> {
-        let mut secret = Zeroizing::new([0u8; 32]);
         let mut ulid = [0u8; 16];
-        SysRng.try_fill_bytes(secret.as_mut()).map_err(|_| NoEntropy)?;
         SysRng.try_fill_bytes(&mut ulid).map_err(|_| NoEntropy)?;
+        Self::renew(prefix, TokenId::new(owner, now, u128::from_be_bytes(ulid)))
+    }
 
-        let id = TokenId::new(owner, now, u128::from_be_bytes(ulid));
+    /// A new secret of the token with this id.
+    pub fn renew(prefix: &Prefix, id: TokenId) -> Result<Self, NoEntropy> {
+        let mut secret = Zeroizing::new([0u8; 32]);
+        SysRng.try_fill_bytes(secret.as_mut()).map_err(|_| NoEntropy)?;
         let digits = Zeroizing::new(base62::encode::<SECRET>(secret.as_ref()));
         // Room for the whole text at once: growing would leave copies of the secret behind.
         let mut text = String::with_capacity(prefix.as_str().len() + BEHIND_PREFIX);

@@ -87,14 +87,30 @@ impl FromStr for Clients {
     }
 }
 
+/// How a deployment's tokens are used: nothing can be said where it does not tell its registry's address.
+#[derive(Clone, Debug)]
+pub struct Instructions {
+    /// `REGISTRY_URL`
+    pub registry: Option<RegistryUrl>,
+    /// `REGISTRY_CLIENTS`
+    pub clients: Clients,
+}
+
+impl Instructions {
+    /// What the owner of a new token is shown: every client that can do something with it.
+    pub fn of(&self, token: &Token, scopes: &Scopes) -> Vec<Usage> {
+        let Some(registry) = &self.registry else { return vec![] };
+        self.clients.usage(registry, token, scopes)
+    }
+}
+
 impl Clients {
     /// The names that there are.
     pub fn names() -> impl Iterator<Item = &'static str> {
         CLIENTS.iter().map(|client| client.name)
     }
 
-    /// What the owner of a new token is shown: every client that can do something with it.
-    pub fn usage(&self, registry: &RegistryUrl, token: &Token, scopes: &Scopes) -> Vec<Usage> {
+    fn usage(&self, registry: &RegistryUrl, token: &Token, scopes: &Scopes) -> Vec<Usage> {
         let offered = self.0.iter().filter_map(|(client, path)| client.usage(registry, path, token, scopes));
         offered.collect()
     }

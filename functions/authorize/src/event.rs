@@ -1,10 +1,12 @@
 //! The authorizer event, in any of the four shapes that API Gateway sends, cut down to what a decision needs.
 //!
 //! Sources: API Gateway developer guide, "Input to an API Gateway Lambda authorizer" (REST) and "Control access to HTTP
-//! APIs with AWS Lambda authorizers" (1.0 and 2.0). Of an event's 30 to 60 fields this takes up to eight and of the
-//! headers those that may carry a token; the rest is passed over unparsed, and cannot fail.
+//! APIs with AWS Lambda authorizers" (1.0 and 2.0). Of an event's 30 to 60 fields this takes up to ten and of the
+//! headers those that may carry a token and the client's name; the rest is passed over unparsed, and cannot fail.
 
 use latchkey::credential::Credentials;
+use latchkey::decision::{Asked, Source};
+use latchkey::last_use;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::fmt;
@@ -36,6 +38,7 @@ pub struct Event {
     multi_value_headers: Option<Headers>,
     query_string_parameters: Option<Parameters>,
     multi_value_query_string_parameters: Option<Parameters>,
+    identity_source: Option<OneOrMany>,
     request_context: Option<RequestContext>,
 }
 
@@ -43,12 +46,22 @@ pub struct Event {
 #[serde(default)]
 struct RequestContext {
     http: Option<Http>,
+    identity: Option<Identity>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Http {
     method: String,
     path: String,
+    #[serde(default)]
+    source_ip: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Identity {
+    source_ip: Option<String>,
 }
 
 /// The event is none that API Gateway sends to an authorizer: a wrong integration, not a wrong request.
@@ -61,18 +74,17 @@ impl fmt::Display for UnknownShape {
     }
 }
 
-/// What is to be judged. No `Debug`: its query may hold a token, where none should be.
+/// What is to be judged, and for whom.
 pub struct Request {
     /// Which answer is expected.
     pub shape: Shape,
     /// The ARN of the API's stage, up to before the slash of the method.
     pub stage_arn: String,
-    /// The method in capitals, as the gateway gives it.
-    pub method: String,
-    /// The path with its leading slash, without the stage, as it was sent.
-    pub path: String,
-    /// The query's parameters, decoded; none in an event of type `TOKEN`.
-    pub query: Vec<(String, String)>,
+    /// Whether the gateway may give a yes to this request to one from another address: it keeps answers by identity
+    /// sources, and the address is none of them.
+    pub shared_by_addresses: bool,
+    /// The request to the registry. An event of type `TOKEN` tells neither its query nor its sender.
+    pub asked: Asked,
 }
 
 impl Event {
@@ -82,29 +94,42 @@ impl Event {
         let arn = self.method_arn.or(self.route_arn).unwrap_or_default();
         let (stage_arn, method, path) =
             split_arn(&arn).ok_or(UnknownShape("its ARN names no stage, method and path"))?;
-        // Of both kinds of maps, the one with single values repeats the last of each list.
-        let query = self.multi_value_query_string_parameters.or(self.query_string_parameters).unwrap_or_default().0;
-        let mut request =
-            Request { shape, stage_arn: stage_arn.into(), method: method.into(), path: format!("/{path}"), query };
-        if let Some(http) = self.request_context.and_then(|context| context.http).filter(|_| shape == Shape::Http2) {
+        let (mut method, mut path) = (method.to_owned(), format!("/{path}"));
+        let RequestContext { http, identity } = self.request_context.unwrap_or_default();
+        let mut address = identity.and_then(|identity| identity.source_ip);
+        if let Some(http) = http.filter(|_| shape == Shape::Http2) {
             // A 2.0 event tells method and path itself; its path begins with a named stage.
             let stage = stage_arn.rsplit('/').next().unwrap_or_default();
-            let path = http.path.strip_prefix('/').and_then(|path| path.strip_prefix(stage)).unwrap_or(&http.path);
-            request.path = if path.starts_with('/') { path.into() } else { http.path.clone() };
-            request.method = http.method;
+            let rest = http.path.strip_prefix('/').and_then(|path| path.strip_prefix(stage)).unwrap_or(&http.path);
+            path = if rest.starts_with('/') { rest.into() } else { http.path.clone() };
+            method = http.method;
+            address = Some(http.source_ip);
         }
+        let source = match address.as_deref().map(str::parse) {
+            _ if shape == Shape::RestToken => Source::LeftToGateway,
+            Some(Ok(address)) => Source::Address(address),
+            _ => Source::Unknown,
+        };
+        let identity_sources = self.identity_source.map(OneOrMany::into_values).unwrap_or_default();
+        let shared_by_addresses =
+            !identity_sources.is_empty() && !identity_sources.iter().any(|source| Some(source) == address.as_ref());
 
         let mut credentials = Credentials::default();
         if let Some(token) = self.authorization_token.filter(|_| shape == Shape::RestToken) {
             credentials.authorization.push(token);
         }
+        let mut client = None;
         for (kept, value) in self.multi_value_headers.or(self.headers).unwrap_or_default().0 {
             match kept {
                 Kept::Authorization => credentials.authorization.push(value),
                 Kept::Key => credentials.keys.push(value),
+                Kept::UserAgent => client = last_use::client(&value),
             }
         }
-        Ok((request, credentials))
+        // Of both kinds of maps, the one with single values repeats the last of each list.
+        let query = self.multi_value_query_string_parameters.or(self.query_string_parameters).unwrap_or_default().0;
+        let asked = Asked { method, path, query, source, client };
+        Ok((Request { shape, stage_arn: stage_arn.into(), shared_by_addresses, asked }, credentials))
     }
 
     fn shape(&self) -> Option<Shape> {
@@ -130,11 +155,12 @@ fn split_arn(arn: &str) -> Option<(&str, &str, &str)> {
     (known && plain).then_some((stage_arn, method.strip_prefix('/')?, path.strip_prefix('/')?))
 }
 
-/// A header that may carry a token.
+/// A header that may carry a token, or tells who sends it.
 #[derive(Clone, Copy)]
 enum Kept {
     Authorization,
     Key,
+    UserAgent,
 }
 
 impl Kept {
@@ -142,6 +168,8 @@ impl Kept {
         const KEYS: [&str; 4] = ["x-api-key", "x-nuget-apikey", "x-jfrog-art-api", "private-token"];
         if name.eq_ignore_ascii_case("authorization") {
             Some(Self::Authorization)
+        } else if name.eq_ignore_ascii_case("user-agent") {
+            Some(Self::UserAgent)
         } else {
             KEYS.iter().any(|key| name.eq_ignore_ascii_case(key)).then_some(Self::Key)
         }
@@ -169,7 +197,7 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// The headers that may carry a token.
+/// The headers that are kept.
 #[derive(Default)]
 struct Headers(Vec<(Kept, String)>);
 
@@ -270,9 +298,9 @@ mod tests {
             });
             serde_json::from_value::<Event>(event).unwrap().read().unwrap().0
         };
-        assert_eq!(event("/prod/npm/x", "prod").path, "/npm/x");
-        assert_eq!(event("/product/x", "prod").path, "/product/x");
-        assert_eq!(event("/npm/x", "$default").path, "/npm/x");
-        assert_eq!(event("/npm/x", "$default").method, "PUT");
+        assert_eq!(event("/prod/npm/x", "prod").asked.path, "/npm/x");
+        assert_eq!(event("/product/x", "prod").asked.path, "/product/x");
+        assert_eq!(event("/npm/x", "$default").asked.path, "/npm/x");
+        assert_eq!(event("/npm/x", "$default").asked.method, "PUT");
     }
 }

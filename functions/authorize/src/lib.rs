@@ -1,41 +1,30 @@
 //! The Lambda authorizer: may this request pass?
 //!
-//! An event becomes a [`event::Request`] and its [`credential::Credentials`]; [`credential`] finds the token, the store its
-//! record, and [`Function::handle`] decides. The answer is the token's whole grant as a [`policy`], or a refusal.
+//! An [`event`] becomes what is asked for and the credentials that come with it, and [`latchkey::decision`] decides. The
+//! answer is the token's whole grant as a [`policy`], or a refusal.
 //!
 //! It fails closed: what is not granted is denied, a request without a known token is `Unauthorized`, and a fault is an
 //! error, which the gateway answers with 500 and does not cache.
 
 pub mod answer;
 pub mod event;
-pub mod message;
-pub mod mount;
 pub mod policy;
 
 use answer::{Answer, Context};
 use event::{Event, Request, Shape};
 use lambda_runtime::Diagnostic;
-use latchkey::cache::Cache;
 use latchkey::clock::Timestamp;
 use latchkey::config::{ConfigError, Environment, Reader};
-use latchkey::credential::{self, Presented};
-use latchkey::judge::{Judge, Verdict};
-use latchkey::path;
-use latchkey::record::{Record, Status};
-use latchkey::scope::{Action, ReadByPost, opens_session};
-use latchkey::store::Store;
-use latchkey::token::{Prefix, Token};
+use latchkey::decision::{Decider, Decision, Denial, Source};
+use latchkey::record::Record;
 use policy::{Document, Grants, Policy};
 use std::fmt;
 use std::sync::Arc;
 
-/// The function: its settings, its store and its cache. DynamoDB action: `GetItem`.
+/// The function: who decides, and how it answers.
 pub struct Function {
-    judge: Judge,
-    prefix: Prefix,
+    decider: Decider,
     simple_response: bool,
-    read_by_post: ReadByPost,
-    console_url: Option<String>,
     grants: Grants,
 }
 
@@ -70,141 +59,83 @@ impl From<Refusal> for Diagnostic {
     }
 }
 
-/// What was found out about a request. Only [`Decision::Grant`] lets anything pass.
-enum Decision {
-    /// The token is good; whether it is for this request is in the grant.
-    Grant(Arc<Record>),
-    /// A token that was good once.
-    Ended(Arc<Record>, String),
-    /// A token where none may be.
-    InQuery,
-    /// Nobody we know, with the reason for the log.
-    Unauthorized(&'static str),
-}
-
 impl Function {
     /// From the function's environment.
     pub fn new(environment: &Environment, client: aws_sdk_dynamodb::Client) -> Result<Self, ConfigError> {
         let mut read = Reader::new(environment);
-        let table = read.table_name();
-        let cache = Cache::new(read.cache_seconds());
-        let prefix = read.token_prefix();
-        let lifetime = read.lifetime();
+        let decider = Decider::read(&mut read, client);
         let simple_response = read.simple_response();
-        let read_by_post = read.read_by_post();
-        let console_url = read.console_url();
-        read.finish(Self {
-            judge: Judge::new(Store::new(client, table), cache, lifetime),
-            prefix,
-            simple_response,
-            read_by_post,
-            console_url,
-            grants: Grants::default(),
-        })
+        read.finish(Self { decider, simple_response, grants: Grants::default() })
     }
 
-    /// Connects to the table, while Lambda gives a whole CPU: later, at the share of 128 MB, it takes 14 times as long.
+    /// Connects to the table before the first event.
     pub async fn connect(&self) {
-        if let Err(error) = self.judge.connect().await {
-            tracing::warn!(reason = %error, "not connected yet");
-        }
+        self.decider.connect().await;
     }
 
     /// Answers one event of any of the four shapes.
     pub async fn handle(&self, event: Event, now: Timestamp) -> Result<Answer, Refusal> {
-        let (request, credentials) = event.read().map_err(|unknown| fault(&unknown))?;
-        let decision = match credential::find(&credentials, &request.query, &self.prefix) {
-            Presented::Token(token) => self.judge(&token, now).await?,
-            Presented::Nothing => Decision::Unauthorized("no token"),
-            Presented::Several => Decision::Unauthorized("two different tokens"),
-            Presented::InQuery => Decision::InQuery,
+        let (mut request, credentials) = event.read().map_err(|unknown| {
+            tracing::error!(reason = %unknown, "not an authorizer event");
+            Refusal::Fault(unknown.to_string())
+        })?;
+        let simple = self.simple_response && request.shape == Shape::Http2;
+        if simple && request.shared_by_addresses {
+            request.asked.source = Source::Unknown;
+        }
+        let decision = self.decider.decide(&request.asked, &credentials, now).await;
+        let decision = decision.map_err(|fault| Refusal::Fault(fault.to_string()))?;
+        if simple { self.yes_or_no(decision) } else { self.policy(&request, decision) }
+    }
+
+    /// Notes what the decisions of late leave to be noted. To be called once the answer is out.
+    pub async fn settle(self: Arc<Self>) {
+        self.decider.settle().await;
+    }
+
+    fn yes_or_no(&self, decision: Decision) -> Result<Answer, Refusal> {
+        let (is_authorized, context) = match decision {
+            Decision::Allow(record) => (true, self.context(&record, self.decider.whole_grant(&record))),
+            Decision::Deny(record, denial) | Decision::Ended(record, denial) => {
+                (false, self.context(&record, denial.message))
+            }
+            Decision::InQuery(denial) => (false, Context::nobody(denial.message)),
+            Decision::Unauthorized(_) => return Err(Refusal::Unauthorized),
         };
-        self.answer(&request, decision)
+        Ok(Answer::Simple { is_authorized, context })
     }
 
-    async fn judge(&self, token: &Token, now: Timestamp) -> Result<Decision, Refusal> {
-        let console = self.console_url.as_deref();
-        Ok(match self.judge.judge(token, now).await.map_err(|error| fault(&error))? {
-            Verdict::Unknown(why) => Decision::Unauthorized(why),
-            Verdict::Known(record, Status::Active) => Decision::Grant(record),
-            Verdict::Known(record, Status::Revoked(at)) => {
-                let message = message::revoked(&record, at, console);
-                Decision::Ended(record, message)
-            }
-            Verdict::Known(record, Status::Expired(at)) => {
-                let message = message::expired(&record, at, console);
-                Decision::Ended(record, message)
-            }
-        })
-    }
-
-    fn answer(&self, request: &Request, decision: Decision) -> Result<Answer, Refusal> {
+    fn policy(&self, request: &Request, decision: Decision) -> Result<Answer, Refusal> {
         let stage_arn = request.stage_arn.as_str();
-        let (allowed, reason, policy, context) = match decision {
-            Decision::Unauthorized(reason) => {
-                tracing::info!(decision = "unauthorized", reason);
-                return Err(Refusal::Unauthorized);
+        let (policy, context) = match decision {
+            Decision::Allow(record) => {
+                // What a client reads if the gateway refuses a later request by this policy.
+                let message = self.decider.whole_grant(&record);
+                (self.grant(stage_arn, &record), self.context(&record, message))
             }
-            Decision::InQuery => {
-                let context = Context::nobody(message::in_query(self.console_url.as_deref()));
-                (false, "token in the query string", Document::of(&Policy::deny(stage_arn)), context)
+            Decision::Deny(record, Denial { message, for_its_mount: false, .. }) => {
+                (self.grant(stage_arn, &record), self.context(&record, message))
             }
-            Decision::Ended(record, message) => {
-                let context = self.context(&record, message);
-                (false, "token ended", Document::of(&Policy::deny(stage_arn)), context)
+            Decision::Deny(record, Denial { message, .. }) => {
+                let whole = Policy::grant(stage_arn, &record, self.decider.read_by_post());
+                let policy = whole.except(stage_arn, &request.asked.method, &request.asked.path);
+                (Document::of(&policy), self.context(&record, message))
             }
-            Decision::Grant(record) => {
-                let mount = self.unreadable_mount(&record, request);
-                let refused = self.refusal(&record, request, mount.as_deref());
-                let allowed = refused.is_none();
-                let policy = match &mount {
-                    None => self.grants.document(stage_arn, &record.scopes, &self.read_by_post),
-                    Some(_) => {
-                        let whole = Policy::grant(stage_arn, &record.scopes, &self.read_by_post);
-                        Document::of(&whole.except(stage_arn, &request.method, &request.path))
-                    }
-                };
-                // What a client reads if the gateway refuses this request, or, with a cached grant, a later one.
-                let message = refused.unwrap_or_else(|| message::whole_grant(&record, self.console_url.as_deref()));
-                let context = self.context(&record, message);
-                (allowed, if allowed { "granted" } else { "not granted" }, policy, context)
+            Decision::Ended(record, Denial { message, .. }) => {
+                (Document::of(&Policy::deny(stage_arn)), self.context(&record, message))
             }
+            Decision::InQuery(denial) => (Document::of(&Policy::deny(stage_arn)), Context::nobody(denial.message)),
+            Decision::Unauthorized(_) => return Err(Refusal::Unauthorized),
         };
-        let principal_id = context.principal();
-        tracing::info!(decision = if allowed { "allow" } else { "deny" }, reason, token_id = principal_id);
-        Ok(if self.simple_response && request.shape == Shape::Http2 {
-            Answer::Simple { is_authorized: allowed, context }
-        } else {
-            Answer::Policy { principal_id, policy_document: policy.map_err(|error| fault(&error))?, context }
-        })
+        let policy_document = policy.map_err(|error| Refusal::Fault(error.to_string()))?;
+        Ok(Answer::Policy { principal_id: context.principal(), policy_document, context })
+    }
+
+    fn grant(&self, stage_arn: &str, record: &Arc<Record>) -> Result<Document, serde_json::Error> {
+        self.grants.document(stage_arn, record, self.decider.read_by_post())
     }
 
     fn context(&self, record: &Record, message: String) -> Context {
-        Context::of(record, record.times.end(self.judge.lifetime()), message)
+        Context::of(record, record.times.end(self.decider.lifetime()), message)
     }
-
-    /// Why the token's grant does not cover this request, for its sender; `None` if it does.
-    fn refusal(&self, record: &Record, request: &Request, mount: Option<&str>) -> Option<String> {
-        let (method, path, console) = (&request.method, &request.path, self.console_url.as_deref());
-        if record.scopes.allow(method, path, &self.read_by_post) {
-            return mount.map(|path| message::too_narrow(record, Action::Read, path, console));
-        }
-        Some(match self.read_by_post.needs(method, path) {
-            None if opens_session(method, path) => message::opens_session(record, console),
-            None => message::unknown_method(record, method),
-            Some(_) if !path::is_plain(path) => message::not_plain(record, path),
-            Some(action) => message::too_narrow(record, action, path, console),
-        })
-    }
-
-    /// The blob of another repository that a container push asks for and the token may not read.
-    fn unreadable_mount(&self, record: &Record, request: &Request) -> Option<String> {
-        let unreadable = |path: &String| !record.scopes.allow("GET", path, &self.read_by_post);
-        mount::sources(request).find(unreadable)
-    }
-}
-
-fn fault(cause: &dyn fmt::Display) -> Refusal {
-    tracing::error!(decision = "fault", reason = %cause);
-    Refusal::Fault(cause.to_string())
 }

@@ -1,7 +1,7 @@
 //! The Lambda function `authorize`: settings, client and connection once, then an event at a time.
 
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use latchkey::{client, clock, config::Environment, log};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use latchkey::{after, client, clock, config::Environment, log};
 use std::sync::Arc;
 
 #[tokio::main(flavor = "current_thread")]
@@ -12,11 +12,12 @@ async fn main() -> Result<(), Error> {
     // A task of its own: whatever wakes the one that `main` runs costs an empty `epoll_wait`, three in each request.
     let events = tokio::spawn(async move {
         function.connect().await;
-        run(service_fn(move |event: LambdaEvent<authorize::event::Event>| {
-            let function = Arc::clone(&function);
+        let answering = Arc::clone(&function);
+        let handler = service_fn(move |event: LambdaEvent<authorize::event::Event>| {
+            let function = Arc::clone(&answering);
             async move { function.handle(event.payload, clock::now()).await }
-        }))
-        .await
+        });
+        after::run(handler, move || Arc::clone(&function).settle()).await
     });
     events.await?
 }

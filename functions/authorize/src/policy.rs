@@ -8,7 +8,9 @@
 //! 512 characters there: ours has at most 100 (ARN) + 8 (method) + 2 × 200 (resource, read by POST).
 
 use latchkey::path::not_plain;
+use latchkey::record::Record;
 use latchkey::scope::{Action, OPENING_SESSIONS, READING, ReadByPost, Scopes, WRITING};
+use latchkey::source::SourceAddresses;
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::HashMap;
@@ -28,11 +30,43 @@ struct Statement {
     action: &'static str,
     effect: &'static str,
     resource: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<Condition>,
+}
+
+/// What else must hold for a statement to count.
+#[derive(Debug, Serialize)]
+struct Condition {
+    #[serde(rename = "NotIpAddress")]
+    not_ip_address: SourceIp,
+}
+
+#[derive(Debug, Serialize)]
+struct SourceIp {
+    #[serde(rename = "aws:SourceIp")]
+    blocks: SourceAddresses,
 }
 
 impl Policy {
+    /// A token's whole grant: what its scopes allow, from the addresses that it is bound to.
+    ///
+    /// The binding is a denial of all other addresses, and no condition of what is allowed: a gateway that passed over
+    /// conditions, or did not know the address, would then refuse and not let pass (IAM user guide, "Negated matching
+    /// condition operators": they hold where the key is absent). That API Gateway goes by `aws:SourceIp` is said of its
+    /// resource policies ("AWS condition keys that can be used in API Gateway resource policies"); of an authorizer's it
+    /// was not tried on a live account.
+    pub fn grant(stage_arn: &str, record: &Record, read_by_post: &ReadByPost) -> Self {
+        let mut policy = Self::of_scopes(stage_arn, &record.scopes, read_by_post);
+        if !record.source_addresses.is_anywhere() {
+            let condition = Condition { not_ip_address: SourceIp { blocks: record.source_addresses.clone() } };
+            let elsewhere = Statement::new("Deny", vec![format!("{stage_arn}/*")]);
+            policy.statement.push(Statement { condition: Some(condition), ..elsewhere });
+        }
+        policy
+    }
+
     /// Allows what the scopes grant, and denies every path that could come to mean another.
-    pub fn grant(stage_arn: &str, scopes: &Scopes, read_by_post: &ReadByPost) -> Self {
+    fn of_scopes(stage_arn: &str, scopes: &Scopes, read_by_post: &ReadByPost) -> Self {
         let mut allowed = vec![];
         for scope in scopes.iter() {
             let writing: &[&str] = if scope.action == Action::Write { &WRITING } else { &[] };
@@ -69,7 +103,7 @@ impl Policy {
 
 impl Statement {
     fn new(effect: &'static str, resource: Vec<String>) -> Self {
-        Self { action: "execute-api:Invoke", effect, resource }
+        Self { action: "execute-api:Invoke", effect, resource, condition: None }
     }
 }
 
@@ -93,7 +127,8 @@ impl Serialize for Document {
 /// The most bytes of text that are kept: 500 times that of five scopes, 50 times the longest.
 const MOST: usize = 4 << 20;
 
-/// Grants that were written down before. A grant depends on the stage and the scopes alone, and a registry's tokens have
+/// Grants that were written down before. A grant depends on the stage, the scopes and the
+/// addresses alone, and a registry's tokens have
 /// few different ones; writing one down takes longer than all the rest of a decision (figures in the README).
 #[derive(Debug, Default)]
 pub struct Grants(Mutex<Kept>);
@@ -109,15 +144,18 @@ impl Grants {
     pub fn document(
         &self,
         stage_arn: &str,
-        scopes: &Scopes,
+        record: &Record,
         read_by_post: &ReadByPost,
     ) -> Result<Document, serde_json::Error> {
-        // Neither an ARN nor a scope has a space in it.
-        let key = format!("{stage_arn} {scopes}");
+        // Neither an ARN nor a scope nor a block of addresses has a space in it.
+        let mut key = format!("{stage_arn} {}", record.scopes);
+        for block in record.source_addresses.iter() {
+            key.push_str(&format!(" from {block}"));
+        }
         if let Some(document) = self.kept().documents.get(&key) {
             return Ok(document.clone());
         }
-        let document = Document::of(&Policy::grant(stage_arn, scopes, read_by_post))?;
+        let document = Document::of(&Policy::grant(stage_arn, record, read_by_post))?;
         let mut kept = self.kept();
         if kept.bytes > MOST {
             *kept = Kept::default();
@@ -136,6 +174,10 @@ impl Grants {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
+    use latchkey::clock::Timestamp;
+    use latchkey::id::OwnerKey;
+    use latchkey::record::{Retired, Times};
+    use latchkey::token::{Prefix, Token};
     use proptest::prelude::*;
 
     const STAGE: &str = "arn:aws:execute-api:eu-west-1:123456789012:abcdef/$default";
@@ -245,7 +287,7 @@ mod tests {
             } else {
                 format!("/{own_path}")
             };
-            let policy = Policy::grant(STAGE, &scopes, &read_by_post);
+            let policy = Policy::of_scopes(STAGE, &scopes, &read_by_post);
             prop_assert_eq!(
                 allows(&policy, method, &path),
                 scopes.allow(method, &path, &read_by_post),
@@ -276,6 +318,43 @@ mod tests {
         }
     }
 
+    fn record(scopes: Scopes, source_addresses: &[&str]) -> Record {
+        let now = Timestamp::from_secs(1_800_000_000);
+        let token = Token::mint(&Prefix::default(), OwnerKey::of("i", "s"), now).unwrap();
+        let blocks = source_addresses.iter().map(|block| block.parse().unwrap());
+        Record {
+            id: token.id(),
+            subject: "s".into(),
+            hash: token.hash(),
+            retired: Retired::default(),
+            name: "t".into(),
+            scopes,
+            source_addresses: SourceAddresses::new(blocks).unwrap(),
+            times: Times { created_at: now, rotated_at: None, expires_at: None, revoked_at: None },
+            revoked_by: None,
+            leak_url: None,
+            last_use: None,
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_bound_to_addresses_is_denied_everything_elsewhere() {
+        let scopes = || Scopes::new(["read".parse().unwrap()]).unwrap();
+        let statements = |blocks: &[&str]| {
+            let policy = Policy::grant(STAGE, &record(scopes(), blocks), &ReadByPost::default());
+            serde_json::to_value(policy).unwrap()["Statement"].as_array().unwrap().clone()
+        };
+        assert!(statements(&[]).iter().all(|statement| statement.get("Condition").is_none()));
+        let bound = statements(&["203.0.113.0/24", "2001:db8::/32"]);
+        assert_eq!(
+            bound.last().unwrap(),
+            &serde_json::json!({
+                "Action": "execute-api:Invoke", "Effect": "Deny", "Resource": [format!("{STAGE}/*")],
+                "Condition": {"NotIpAddress": {"aws:SourceIp": ["203.0.113.0/24", "2001:db8::/32"]}},
+            })
+        );
+    }
+
     #[test]
     fn a_grant_that_is_kept_is_that_of_its_stage_and_its_scopes() {
         let (grants, read_by_post) = (Grants::default(), ReadByPost::default());
@@ -284,8 +363,9 @@ mod tests {
             // More than is kept.
             for n in 0..1000 {
                 for stage in [STAGE, "arn:aws:execute-api:eu-west-1:123456789012:other/prod"] {
-                    let document = grants.document(stage, &scopes(n), &read_by_post).unwrap();
-                    let fresh = Policy::grant(stage, &scopes(n), &read_by_post);
+                    let record = record(scopes(n), if n % 2 == 0 { &[] } else { &["192.0.2.0/24"] });
+                    let document = grants.document(stage, &record, &read_by_post).unwrap();
+                    let fresh = Policy::grant(stage, &record, &read_by_post);
                     assert_eq!(document.0.get(), serde_json::to_string(&fresh).unwrap());
                 }
                 assert!(grants.kept().bytes < MOST + 100_000);
@@ -307,7 +387,7 @@ mod tests {
         let scopes = Scopes::new([format!("read:{longest}").parse().unwrap()]).unwrap();
         let mut read_by_post = ReadByPost::default();
         read_by_post.add(&format!("*/{}", "c".repeat(198))).unwrap();
-        let policy = Policy::grant(STAGE, &scopes, &read_by_post);
+        let policy = Policy::of_scopes(STAGE, &scopes, &read_by_post);
         assert!(resources(&policy).iter().all(|(_, resource)| resource.len() <= 512));
     }
 }

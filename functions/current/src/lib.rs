@@ -1,12 +1,10 @@
 //! `GET /tokens/current`: what the token that is sent is, and may do. It takes no session.
 
 use lambda_http::Request;
-use lambda_http::http::header::AUTHORIZATION;
-use lambda_http::http::{HeaderValue, StatusCode, header};
+use lambda_http::http::StatusCode;
 use latchkey::cache::Cache;
 use latchkey::clock::Timestamp;
 use latchkey::config::{ConfigError, Environment, Reader};
-use latchkey::credential::{self, Credentials, Presented};
 use latchkey::http::{self, HttpResponse};
 use latchkey::judge::{Judge, Verdict};
 use latchkey::problem::Problem;
@@ -34,26 +32,14 @@ impl Function {
 
     /// Answers one request.
     pub async fn handle(&self, request: Request, now: Timestamp) -> HttpResponse {
-        self.describe(&request, now).await.unwrap_or_else(|problem| {
-            let mut response = http::problem(&problem);
-            if response.status() == StatusCode::UNAUTHORIZED {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            response
-        })
+        self.describe(&request, now).await.unwrap_or_else(|problem| http::problem(&problem))
     }
 
     async fn describe(&self, request: &Request, now: Timestamp) -> Result<HttpResponse, Problem> {
-        let values = request.headers().get_all(AUTHORIZATION);
-        let authorization = values.iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect();
-        let credentials = Credentials { authorization, ..Credentials::default() };
-        // A token in the query string is none: nothing there is looked at.
-        let Presented::Token(token) = credential::find(&credentials, &[], &self.prefix) else {
-            return Err(Problem::unauthorized());
-        };
-        match self.judge.judge(&token, now).await.map_err(http::unavailable)? {
-            Verdict::Unknown(reason) => {
-                tracing::info!(reason, "refused");
+        let token = http::token(request, &self.prefix)?;
+        match self.judge.judge(&token, now).await.map_err(http::unavailable)?.verdict {
+            Verdict::Unknown(why) => {
+                tracing::info!(reason = ?why, "refused");
                 Err(Problem::unauthorized())
             }
             Verdict::Known(record, Status::Active) => {
@@ -62,6 +48,7 @@ impl Function {
             }
             Verdict::Known(record, Status::Expired(at)) => Err(Problem::ended(&record.name, "expired", at)),
             Verdict::Known(record, Status::Revoked(at)) => Err(Problem::ended(&record.name, "was revoked", at)),
+            Verdict::Retired(record) => Err(Problem::ended(&record.name, "was rotated", record.times.issued_at())),
         }
     }
 }

@@ -1,24 +1,22 @@
 //! `POST /tokens`: makes a token for the caller and shows it, the only time that it is ever shown.
 
-mod request;
-
 use lambda_http::Request;
 use lambda_http::http::StatusCode;
 use lambda_http::http::header::{HeaderValue, LOCATION};
-use latchkey::caller::Caller;
 use latchkey::clock::Timestamp;
 use latchkey::config::{ConfigError, Environment, Reader};
+use latchkey::fields::Fields;
 use latchkey::http::{self, HttpResponse};
-use latchkey::id::TokenId;
 use latchkey::lifetime::Lifetime;
-use latchkey::problem::Problem;
-use latchkey::record::{self, Record, Times};
+use latchkey::owner::{MAX_SERVICE, Owner};
+use latchkey::problem::{FieldError, Problem};
+use latchkey::record::{self, Record, Retired, Times};
 use latchkey::scope::Scopes;
+use latchkey::shown::Shown;
+use latchkey::source::SourceAddresses;
 use latchkey::store::Store;
 use latchkey::token::{Prefix, Token};
-use latchkey::usage::{Clients, RegistryUrl, Usage};
-use request::Wish;
-use serde::Serialize;
+use latchkey::usage::Instructions;
 
 /// The function: its settings and its store. DynamoDB actions: `Query` (the quota), `PutItem`.
 pub struct Function {
@@ -28,20 +26,18 @@ pub struct Function {
     default_token_days: u32,
     max_active_tokens: u32,
     retention_days: u32,
-    registry_url: Option<RegistryUrl>,
-    registry_clients: Clients,
+    admin_group: Option<String>,
+    creation_paused: Option<String>,
+    usage: Instructions,
 }
 
-/// The answer: the only one that ever holds a token.
-#[derive(Serialize)]
-struct Created<'a> {
-    id: TokenId,
-    token: &'a str,
-    name: &'a str,
-    scopes: &'a Scopes,
-    created_at: Timestamp,
+/// What is wished for; every field is valid.
+struct Wish {
+    owner: Owner,
+    name: String,
+    scopes: Scopes,
+    source_addresses: SourceAddresses,
     expires_at: Option<Timestamp>,
-    usage: Vec<Usage>,
 }
 
 impl Function {
@@ -54,8 +50,9 @@ impl Function {
         let default_token_days = read.default_token_days(&lifetime);
         let max_active_tokens = read.max_active_tokens();
         let retention_days = read.retention_days();
-        let registry_url = read.registry_url();
-        let registry_clients = read.registry_clients();
+        let admin_group = read.admin_group();
+        let creation_paused = read.creation_paused();
+        let usage = read.instructions();
         read.finish(Self {
             store: Store::new(client, table),
             prefix,
@@ -63,8 +60,9 @@ impl Function {
             default_token_days,
             max_active_tokens,
             retention_days,
-            registry_url,
-            registry_clients,
+            admin_group,
+            creation_paused,
+            usage,
         })
     }
 
@@ -74,57 +72,77 @@ impl Function {
     }
 
     async fn create(&self, request: &Request, now: Timestamp) -> Result<HttpResponse, Problem> {
-        let caller = http::caller(request)?;
-        let wish = Wish::read(request.body(), now, &self.lifetime, self.default_token_days)?;
-        self.check_quota(&caller, now).await?;
+        let wish = self.wish(request, now)?;
+        if let Some(message) = &self.creation_paused {
+            return Err(Problem::creation_paused(message));
+        }
+        self.check_quota(&wish.owner, now).await?;
 
-        let token = Token::mint(&self.prefix, caller.owner, now).map_err(|_| {
+        let token = Token::mint(&self.prefix, wish.owner.key, now).map_err(|_| {
             tracing::error!("the operating system gave no random bytes");
             Problem::unavailable()
         })?;
         let record = Record {
             id: token.id(),
-            subject: caller.subject,
+            subject: wish.owner.subject,
             hash: token.hash(),
+            retired: Retired::default(),
             name: wish.name,
             scopes: wish.scopes,
-            times: Times { created_at: now, expires_at: wish.expires_at, revoked_at: None },
-            last_used_at: None,
+            source_addresses: wish.source_addresses,
+            times: Times { created_at: now, rotated_at: None, expires_at: wish.expires_at, revoked_at: None },
+            revoked_by: None,
+            leak_url: None,
+            last_use: None,
         };
         let purge_at = record.times.expires_at.map(|end| record::purge_at(end, self.retention_days));
         self.store.create(&record, purge_at).await.map_err(http::unavailable)?;
         tracing::info!(token_id = %record.id, "created");
-        Ok(created(&token, &record, self.usage(&token, &record.scopes)))
+        let usage = self.usage.of(&token, &record.scopes);
+        let mut response = http::json(StatusCode::CREATED, &Shown::new(&token, &record, usage));
+        if let Ok(location) = HeaderValue::from_str(&format!("/tokens/{}", record.id)) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Ok(response)
     }
 
-    /// How the token is used; nothing where the deployment does not say at which address.
-    fn usage(&self, token: &Token, scopes: &Scopes) -> Vec<Usage> {
-        let Some(registry) = &self.registry_url else { return vec![] };
-        self.registry_clients.usage(registry, token, scopes)
+    /// What is wished for, and for whom: the caller, or, by an administrator, a service that no person owns.
+    fn wish(&self, request: &Request, now: Timestamp) -> Result<Wish, Problem> {
+        let caller = http::caller(request, self.admin_group.as_deref())?;
+        let own = ["name", "scopes", "expires_at", "source_addresses"];
+        let of_services = ["name", "scopes", "expires_at", "source_addresses", "service"];
+        // Whoever is no administrator has no such field.
+        let mut fields = Fields::of(request.body(), if caller.is_administrator { &of_services } else { &own })?;
+        let owner = match fields.text("service") {
+            None => Some(caller.owner),
+            Some(name) => {
+                let service = Owner::service(&name);
+                if service.is_none() {
+                    let allowed = format!("1 to {MAX_SERVICE} of the characters A-Z a-z 0-9 . _ -");
+                    fields.refuse(FieldError::new("service", Some(&name), allowed));
+                }
+                service
+            }
+        };
+        let name = fields.name();
+        let scopes = fields.scopes();
+        let source_addresses = fields.source_addresses();
+        let expires_at = fields.expires_at(now, &self.lifetime, Some(now.plus_days(self.default_token_days)));
+        let wish = || {
+            Some(Wish {
+                owner: owner?,
+                name: name?,
+                scopes: scopes?,
+                source_addresses: source_addresses?,
+                expires_at: expires_at?,
+            })
+        };
+        fields.finish(wish())
     }
 
-    async fn check_quota(&self, caller: &Caller, now: Timestamp) -> Result<(), Problem> {
+    async fn check_quota(&self, owner: &Owner, now: Timestamp) -> Result<(), Problem> {
         let most = self.max_active_tokens;
-        let active = self.store.count_active(caller, now, &self.lifetime, most).await.map_err(http::unavailable)?;
+        let active = self.store.count_active(owner, now, &self.lifetime, most).await.map_err(http::unavailable)?;
         if active < most { Ok(()) } else { Err(Problem::too_many_tokens(most)) }
     }
-}
-
-fn created(token: &Token, record: &Record, usage: Vec<Usage>) -> HttpResponse {
-    let mut response = http::json(
-        StatusCode::CREATED,
-        &Created {
-            id: record.id,
-            token: token.expose(),
-            name: &record.name,
-            scopes: &record.scopes,
-            created_at: record.times.created_at,
-            expires_at: record.times.expires_at,
-            usage,
-        },
-    );
-    if let Ok(location) = HeaderValue::from_str(&format!("/tokens/{}", record.id)) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    response
 }

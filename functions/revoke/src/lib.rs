@@ -1,18 +1,36 @@
-//! `DELETE /tokens/{id}`: ends one of the caller's tokens, from the next request on.
+//! `DELETE /tokens/{id}`: ends one token, from the next request on; `DELETE /tokens?subject=`: all of somebody's.
+//!
+//! The caller's own; an administrator's, anybody's.
 
+use lambda_http::http::StatusCode;
 use lambda_http::{Request, RequestExt};
 use latchkey::clock::Timestamp;
 use latchkey::config::{ConfigError, Environment, Reader};
 use latchkey::http::{self, HttpResponse};
-use latchkey::id::TokenId;
-use latchkey::problem::Problem;
-use latchkey::record;
-use latchkey::store::Store;
+use latchkey::lifetime::Lifetime;
+use latchkey::owner::Owner;
+use latchkey::problem::{FieldError, Problem};
+use latchkey::record::{self, RevokedBy, Status};
+use latchkey::store::{Revocation, Store};
+use serde::Serialize;
 
-/// The function: its settings and its store. DynamoDB action: `UpdateItem`.
+/// The most tokens that one request ends: at 10 ms each, well within the 5 s that a function has.
+const MOST: usize = 200;
+
+/// The function: its settings and its store. DynamoDB actions: `UpdateItem`, and `Query` for all of somebody's.
 pub struct Function {
     store: Store,
+    lifetime: Lifetime,
     retention_days: u32,
+    admin_group: Option<String>,
+}
+
+/// What was ended of all that somebody has.
+#[derive(Serialize)]
+struct Ended {
+    revoked: usize,
+    /// Whether no active token is left. If not, the same request goes on.
+    complete: bool,
 }
 
 impl Function {
@@ -20,26 +38,67 @@ impl Function {
     pub fn new(environment: &Environment, client: aws_sdk_dynamodb::Client) -> Result<Self, ConfigError> {
         let mut read = Reader::new(environment);
         let table = read.table_name();
+        let lifetime = read.lifetime();
         let retention_days = read.retention_days();
-        read.finish(Self { store: Store::new(client, table), retention_days })
+        let admin_group = read.admin_group();
+        read.finish(Self { store: Store::new(client, table), lifetime, retention_days, admin_group })
     }
 
     /// Answers one request.
     pub async fn handle(&self, request: Request, now: Timestamp) -> HttpResponse {
-        self.revoke(&request, now).await.unwrap_or_else(|problem| http::problem(&problem))
+        let one = request.path_parameters_ref().is_some_and(|parameters| !parameters.is_empty());
+        let answer = if one { self.revoke(&request, now).await } else { self.revoke_all(&request, now).await };
+        answer.unwrap_or_else(|problem| http::problem(&problem))
     }
 
     async fn revoke(&self, request: &Request, now: Timestamp) -> Result<HttpResponse, Problem> {
-        let caller = http::caller(request)?;
-        let parameters = request.path_parameters_ref();
-        let id = parameters.and_then(|parameters| parameters.first("id")).and_then(|id| id.parse::<TokenId>().ok());
-        // What is no id at all is answered like an unknown one.
-        let id = id.ok_or_else(Problem::unknown_token)?;
-        let purge_at = record::purge_at(now, self.retention_days);
-        if !self.store.revoke(&caller, id, now, purge_at).await.map_err(http::unavailable)? {
+        let caller = http::caller(request, self.admin_group.as_deref())?;
+        let id = http::token_id(request)?;
+        let own = id.owner() == caller.owner.key;
+        let (whose, by) = match caller.is_administrator && !own {
+            true => (None, RevokedBy::Administrator),
+            false => (Some(&caller.owner), RevokedBy::Owner),
+        };
+        if !self.store.revoke(id, whose, &self.revocation(by, now)).await.map_err(http::unavailable)? {
             return Err(Problem::unknown_token());
         }
-        tracing::info!(token_id = %id, "revoked");
+        tracing::info!(token_id = %id, by = by.word(), "revoked");
         Ok(http::no_content())
+    }
+
+    async fn revoke_all(&self, request: &Request, now: Timestamp) -> Result<HttpResponse, Problem> {
+        let caller = http::caller(request, self.admin_group.as_deref())?;
+        let parameters = request.query_string_parameters_ref();
+        let subject =
+            parameters.and_then(|parameters| parameters.first("subject")).filter(|subject| !subject.is_empty());
+        // Never a default: whoever forgets a path's end must not lose all that they have.
+        let allowed = "whose tokens end: your own subject, or, for administrators, anybody's";
+        let missing = || Problem::invalid(vec![FieldError::new("subject", None, allowed)]);
+        let owner = caller.on_behalf_of(subject.ok_or_else(missing)?).ok_or_else(Problem::not_an_administrator)?;
+        let by = if owner == caller.owner { RevokedBy::Owner } else { RevokedBy::Administrator };
+        let ended = self.end_all(&owner, &self.revocation(by, now), now).await?;
+        tracing::info!(revoked = ended.revoked, complete = ended.complete, by = by.word(), "revoked all");
+        Ok(http::json(StatusCode::OK, &ended))
+    }
+
+    async fn end_all(&self, owner: &Owner, revocation: &Revocation, now: Timestamp) -> Result<Ended, Problem> {
+        let mut revoked = 0;
+        let mut after = None;
+        loop {
+            let active = |record: &record::Record| record.times.status(now, &self.lifetime) == Status::Active;
+            let page = self.store.list(owner, after, MOST - revoked, active).await.map_err(http::unavailable)?;
+            for record in &page.records {
+                self.store.revoke(record.id, Some(owner), revocation).await.map_err(http::unavailable)?;
+                revoked += 1;
+            }
+            after = page.next;
+            if after.is_none() || revoked >= MOST {
+                return Ok(Ended { revoked, complete: after.is_none() });
+            }
+        }
+    }
+
+    fn revocation(&self, by: RevokedBy, now: Timestamp) -> Revocation {
+        Revocation { at: now, by, purge_at: record::purge_at(now, self.retention_days), leak_url: None }
     }
 }

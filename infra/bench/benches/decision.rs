@@ -83,9 +83,8 @@ fn cases() -> Result<Vec<Case>, Error> {
             })
         }),
         ("scopes to policy", {
-            let scopes = record.scopes;
             Box::new(move || {
-                let policy = Policy::grant(black_box(stage), black_box(&scopes), &read_by_post);
+                let policy = Policy::grant(black_box(stage), black_box(&record), &read_by_post);
                 black_box(serde_json::to_vec(&policy).unwrap_or_default());
             })
         }),

@@ -4,8 +4,9 @@ use crate::Error;
 use bytes::Bytes;
 use latchkey::clock;
 use latchkey::id::OwnerKey;
-use latchkey::record::{Record, Times};
+use latchkey::record::{Record, Retired, Times};
 use latchkey::scope::Scopes;
+use latchkey::source::SourceAddresses;
 use latchkey::store::Store;
 use latchkey::token::{Prefix, Token};
 use local::deployment::Table;
@@ -62,10 +63,14 @@ pub fn record(token: &Token) -> Result<Record, Error> {
         id: token.id(),
         subject: "alice@acme.example".into(),
         hash: token.hash(),
+        retired: Retired::default(),
         name: "release pipeline".into(),
         scopes: Scopes::new(scopes).ok_or("no scopes")?,
-        times: Times { created_at: now, expires_at: Some(now.plus_days(90)), revoked_at: None },
-        last_used_at: None,
+        source_addresses: SourceAddresses::default(),
+        times: Times { created_at: now, rotated_at: None, expires_at: Some(now.plus_days(90)), revoked_at: None },
+        revoked_by: None,
+        leak_url: None,
+        last_use: None,
     })
 }
 

@@ -75,8 +75,8 @@ pub struct FunctionDefinition {
 /// A route of the management API.
 #[derive(Debug)]
 pub struct RouteDefinition {
-    /// Its method.
-    pub method: Method,
+    /// Its method; `None` is `ANY`.
+    pub method: Option<Method>,
     /// Its path.
     pub path: String,
     /// The function behind it, by its name in the template.
@@ -388,12 +388,12 @@ impl FunctionProperties {
 
 impl HttpApiEvent {
     fn route(&self, function: &str, evaluated: &Evaluated<'_>, place: &str) -> Result<RouteDefinition, TemplateError> {
-        let method = Method::from_bytes(self.method.as_bytes()).ok().filter(|method| method.as_str() != "ANY");
+        let method = Method::from_bytes(self.method.as_bytes()).ok();
         let method = method
             .filter(|method| method.as_str() == self.method.to_ascii_uppercase())
             .ok_or_else(|| evaluated.error(place, format!("the method {} is not supported", self.method)))?;
-        let greedy = self.path.contains("+}") || !self.path.starts_with('/');
-        if greedy {
+        let method = Some(method).filter(|method| method.as_str() != "ANY");
+        if !self.path.starts_with('/') || self.path.trim_end_matches("+}").contains('+') {
             return Err(evaluated.error(place, format!("the path {} is not supported", self.path)));
         }
         if self.api_id.is_empty() {
@@ -678,9 +678,9 @@ mod tests {
     fn our_templates_are_understood() {
         let latchkey = Latchkey::new(&map(&ISSUER), &BTreeMap::new()).unwrap();
         let binaries: Vec<_> = latchkey.functions.values().map(|function| function.binary.as_str()).collect();
-        assert_eq!(binaries, ["authorize", "console", "current", "generate", "list", "revoke"]);
+        assert_eq!(binaries, ["authorize", "change", "console", "current", "generate", "list", "revoke", "rotate"]);
         let open: Vec<_> = latchkey.routes.iter().filter(|route| route.open).map(|route| route.path.as_str()).collect();
-        assert_eq!((latchkey.routes.len(), open.len()), (6, 3), "{open:?}");
+        assert_eq!((latchkey.routes.len(), open.len()), (10, 3), "{open:?}");
         assert_eq!(latchkey.table.ttl.as_deref(), Some("purge_at"));
         let parameters = [("UpstreamUrl", "http://up"), ("AuthorizerFunctionArn", latchkey.authorizer_arn.as_str())];
         let registry = Registry::new(&map(&parameters)).unwrap();
@@ -697,7 +697,7 @@ mod tests {
         let list = &latchkey.functions["List"].environment;
         assert_eq!(list["MAX_TOKEN_DAYS"], "7");
         assert!(!list.contains_key("PATH"));
-        assert!(!latchkey.functions["Revoke"].environment.contains_key("MAX_TOKEN_DAYS"));
+        assert!(!latchkey.functions["Console"].environment.contains_key("TABLE_NAME"));
         assert_eq!((latchkey.table.name.as_str(), list["TABLE_NAME"].as_str()), ("other", "other"));
     }
 

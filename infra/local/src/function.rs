@@ -1,21 +1,24 @@
 //! Calling the functions as Lambda does: an event as JSON in, JSON or an error out.
 
 use crate::wire;
+use aws_sdk_dynamodb::Client;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Context, LambdaEvent, Service, service_fn};
 use latchkey::clock::Timestamp;
+use latchkey::config::{ConfigError, Environment};
 use serde_json::Value;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// A function's own handler.
 pub enum Handler {
     /// Answers HTTP requests.
     Http(HttpHandler),
     /// Answers authorizer events.
-    Authorizer(authorize::Function),
+    Authorizer(Arc<authorize::Function>),
 }
 
 /// The functions behind the management API.
@@ -24,12 +27,31 @@ pub enum HttpHandler {
     Console(console::Function),
     /// `GET /tokens/current`
     Current(current::Function),
+    /// `PATCH /tokens/{id}`
+    Change(change::Function),
     /// `POST /tokens`
     Generate(generate::Function),
-    /// `GET /tokens`
+    /// `GET /tokens`, `GET /tokens/{id}`
     List(list::Function),
-    /// `DELETE /tokens/{id}`
+    /// `DELETE /tokens/{id}`, `DELETE /tokens`
     Revoke(revoke::Function),
+    /// `POST /tokens/{id}/rotate`
+    Rotate(rotate::Function),
+}
+
+/// Why a binary has no handler.
+#[derive(Debug)]
+pub enum HandlerError {
+    /// Its settings are wrong.
+    Settings(ConfigError),
+    /// There is none of its name.
+    UnknownBinary,
+}
+
+impl From<ConfigError> for HandlerError {
+    fn from(error: ConfigError) -> Self {
+        Self::Settings(error)
+    }
 }
 
 /// A function as it is deployed.
@@ -37,6 +59,8 @@ pub enum HttpHandler {
 pub struct Function {
     handler: Arc<Handler>,
     timeout: Duration,
+    /// What its calls do once they have answered.
+    afterwards: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 /// Why a call has no answer.
@@ -63,7 +87,7 @@ impl fmt::Display for Failure {
 impl Function {
     /// A function with this handler, which may take this long.
     pub fn new(handler: Handler, timeout: Duration) -> Self {
-        Self { handler: Arc::new(handler), timeout }
+        Self { handler: Arc::new(handler), timeout, afterwards: Arc::default() }
     }
 
     /// Calls it with one event.
@@ -73,18 +97,59 @@ impl Function {
         let handler = Arc::clone(&self.handler);
         // A task of its own, so that a panic ends the call and nothing else.
         let mut call = tokio::spawn(async move { handler.call(&event, now).await });
-        match tokio::time::timeout(self.timeout, &mut call).await {
+        let answer = match tokio::time::timeout(self.timeout, &mut call).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Failure::Crashed),
             Err(_) => {
                 call.abort();
                 Err(Failure::TimedOut(self.timeout))
             }
+        };
+        if let Some(work) = self.handler.settle() {
+            let mut afterwards = self.afterwards();
+            afterwards.retain(|work| !work.is_finished());
+            afterwards.push(tokio::spawn(work));
         }
+        answer
+    }
+
+    /// Waits for what calls that have answered are still doing.
+    pub async fn settled(&self) {
+        let afterwards = std::mem::take(&mut *self.afterwards());
+        for work in afterwards {
+            let _ = work.await;
+        }
+    }
+
+    fn afterwards(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.afterwards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Handler {
+    /// The handler of this binary, with these settings.
+    pub fn of(binary: &str, environment: &Environment, client: Client) -> Result<Self, HandlerError> {
+        Ok(Self::Http(match binary {
+            "authorize" => return Ok(Self::Authorizer(Arc::new(authorize::Function::new(environment, client)?))),
+            "change" => HttpHandler::Change(change::Function::new(environment, client)?),
+            "console" => HttpHandler::Console(console::Function::new(environment)?),
+            "current" => HttpHandler::Current(current::Function::new(environment, client)?),
+            "generate" => HttpHandler::Generate(generate::Function::new(environment, client)?),
+            "list" => HttpHandler::List(list::Function::new(environment, client)?),
+            "revoke" => HttpHandler::Revoke(revoke::Function::new(environment, client)?),
+            "rotate" => HttpHandler::Rotate(rotate::Function::new(environment, client)?),
+            _ => return Err(HandlerError::UnknownBinary),
+        }))
+    }
+
+    /// What the function does once its answer is out.
+    fn settle(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        match self {
+            Self::Authorizer(function) => Some(Arc::clone(function).settle()),
+            Self::Http(_) => None,
+        }
+    }
+
     async fn call(self: Arc<Self>, event: &[u8], now: Timestamp) -> Result<Value, Failure> {
         match &*self {
             Self::Authorizer(function) => {
@@ -104,9 +169,11 @@ impl HttpHandler {
             Ok::<_, Infallible>(match self {
                 Self::Console(function) => function.handle(&request),
                 Self::Current(function) => function.handle(request, now).await,
+                Self::Change(function) => function.handle(request, now).await,
                 Self::Generate(function) => function.handle(request, now).await,
                 Self::List(function) => function.handle(request, now).await,
                 Self::Revoke(function) => function.handle(request, now).await,
+                Self::Rotate(function) => function.handle(request, now).await,
             })
         };
         let mut context = Context::default();

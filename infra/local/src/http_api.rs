@@ -32,9 +32,9 @@ const API_ID: &str = "management";
 
 /// One route, for accepted sessions unless it is open, and what answers it.
 pub struct Route {
-    /// Its method.
-    pub method: Method,
-    /// Its path, with `{name}` for a segment.
+    /// Its method; `None` is `ANY`.
+    pub method: Option<Method>,
+    /// Its path, with `{name}` for a segment and `{name+}` for all the rest.
     pub path: String,
     /// The function behind it.
     pub function: Function,
@@ -123,8 +123,9 @@ impl HttpApi {
         if wire::content_length(&head.headers).is_some_and(|length| length > MAX_BODY as u64) {
             return Err(message(StatusCode::PAYLOAD_TOO_LARGE));
         }
-        let mut matching = self.routes.iter().filter_map(|route| Some((route, match_path(route, head)?)));
-        let (route, parameters) = matching.next().ok_or_else(|| message(StatusCode::NOT_FOUND))?;
+        let matching = self.routes.iter().filter_map(|route| Some((route, match_path(route, head)?)));
+        let best = matching.min_by_key(|(route, _)| route.breadth());
+        let (route, parameters) = best.ok_or_else(|| message(StatusCode::NOT_FOUND))?;
         if route.open {
             return Ok((route, parameters, None));
         }
@@ -139,13 +140,19 @@ impl HttpApi {
 impl Route {
     /// Its name: `POST /tokens`.
     fn key(&self) -> String {
-        format!("{} {}", self.method, self.path)
+        format!("{} {}", self.method.as_ref().map_or("ANY", Method::as_str), self.path)
+    }
+
+    /// What API Gateway prefers is the smaller: "full match, match with a greedy path variable", and a named method to
+    /// `ANY`; of two paths that match in full, here the one with fewer variables.
+    fn breadth(&self) -> (bool, usize, bool) {
+        (self.path.ends_with("+}"), self.path.matches('{').count(), self.method.is_none())
     }
 }
 
 /// The path parameters of a request that a route is for.
 fn match_path(route: &Route, head: &Parts) -> Option<Map<String, Value>> {
-    if route.method != head.method {
+    if route.method.as_ref().is_some_and(|method| *method != head.method) {
         return None;
     }
     let (mut names, mut segments) = (route.path.split('/'), head.uri.path().split('/'));
@@ -154,6 +161,12 @@ fn match_path(route: &Route, head: &Parts) -> Option<Map<String, Value>> {
         match (names.next(), segments.next()) {
             (None, None) => return Some(parameters),
             (Some(name), Some(segment)) => match name.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+                Some(name) if name.ends_with('+') => {
+                    let rest = segments.fold(segment.to_owned(), |rest, segment| format!("{rest}/{segment}"));
+                    let name = name.trim_end_matches('+');
+                    parameters.insert(name.into(), Value::String(wire::percent_decoded(&rest).into_owned()));
+                    return (!rest.is_empty()).then_some(parameters);
+                }
                 Some(_) if segment.is_empty() => return None,
                 Some(name) => {
                     parameters.insert(name.into(), Value::String(wire::percent_decoded(segment).into_owned()));
@@ -355,7 +368,7 @@ mod tests {
     fn route(method: Method, path: &str) -> Route {
         let list = list::Function::new(&Default::default(), crate::dynamodb::client(1).unwrap()).unwrap();
         let function = Function::new(Handler::Http(HttpHandler::List(list)), Duration::from_secs(1));
-        Route { method, path: path.into(), function, open: false }
+        Route { method: Some(method), path: path.into(), function, open: false }
     }
 
     fn head(request: http::request::Builder) -> Parts {
@@ -450,6 +463,16 @@ mod tests {
             assert!(!matches(other), "{other}");
         }
         assert!(match_path(&route(Method::GET, "/tokens"), &head(Request::head("/tokens"))).is_none());
+    }
+
+    #[test]
+    fn a_named_path_goes_before_a_variable_and_that_before_all_the_rest() {
+        let order = ["/tokens/current", "/tokens/{id}", "/{proxy+}"].map(|path| route(Method::GET, path).breadth());
+        assert!(order.is_sorted(), "{order:?}");
+        let rest = route(Method::GET, "/verify/{proxy+}");
+        let of = |path: &str| match_path(&rest, &head(Request::get(path)));
+        assert_eq!(of("/verify/npm/@acme%2fx/").unwrap()["proxy"], "npm/@acme/x/");
+        assert!(of("/verify/").is_none() && of("/verify").is_none());
     }
 
     #[test]

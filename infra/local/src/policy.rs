@@ -1,7 +1,9 @@
 //! Policies that a Lambda authorizer answers with, evaluated as IAM does.
 
-use serde::Deserialize;
+use latchkey::source::Block;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use std::net::IpAddr;
 
 /// What a policy says about one action on one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub struct Policy {
     statement: OneOrMany<Statement>,
 }
 
-/// Elements beyond these (`Condition`, `NotResource`, …) make a policy invalid here rather than wrongly judged.
+/// Elements beyond these (`NotResource`, other conditions, …) make a policy invalid here rather than wrongly judged.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Statement {
@@ -32,6 +34,33 @@ struct Statement {
     effect: Effect,
     action: OneOrMany<String>,
     resource: OneOrMany<String>,
+    condition: Option<Condition>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Condition {
+    #[serde(rename = "NotIpAddress")]
+    not_ip_address: SourceIp,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceIp {
+    #[serde(rename = "aws:SourceIp", deserialize_with = "blocks")]
+    blocks: Vec<Block>,
+}
+
+fn blocks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Block>, D::Error> {
+    let texts = OneOrMany::<String>::deserialize(deserializer)?;
+    texts.as_slice().iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+}
+
+impl Condition {
+    /// A negated operator holds where there is nothing to compare (IAM user guide, "Condition operators").
+    fn holds(&self, source: Option<IpAddr>) -> bool {
+        source.is_none_or(|source| !self.not_ip_address.blocks.iter().any(|block| block.contains(source)))
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -62,13 +91,15 @@ impl Policy {
         Self::deserialize(document)
     }
 
-    /// Judges one action on one resource: Deny beats Allow, and what is not allowed is denied.
-    pub fn evaluate(&self, action: &str, resource: &str) -> Verdict {
+    /// Judges one action on one resource, asked for from this address: Deny beats Allow, and what is not allowed is
+    /// denied.
+    pub fn evaluate(&self, action: &str, resource: &str, source: Option<IpAddr>) -> Verdict {
         // Actions are the one part of a policy that IAM compares without regard to case.
         let action = action.to_ascii_lowercase();
         let applies = |statement: &&Statement| {
             statement.action.as_slice().iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), &action))
                 && statement.resource.as_slice().iter().any(|pattern| matches(pattern, resource))
+                && statement.condition.as_ref().is_none_or(|condition| condition.holds(source))
         };
         let effects: Vec<Effect> = self.statement.as_slice().iter().filter(applies).map(|s| s.effect).collect();
         match effects.as_slice() {
@@ -121,7 +152,7 @@ mod tests {
 
     fn verdict(statements: Value, resource: &str) -> Verdict {
         let document = json!({"Version": "2012-10-17", "Statement": statements});
-        Policy::from_json(&document).unwrap().evaluate("execute-api:Invoke", resource)
+        Policy::from_json(&document).unwrap().evaluate("execute-api:Invoke", resource, None)
     }
 
     fn statement(effect: &str, resource: &str) -> Value {

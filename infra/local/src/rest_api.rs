@@ -198,7 +198,7 @@ impl RestApi {
         wire::add_forwarded(&mut head.headers, peer, self.port);
         let answer = self.authorize(head, resource, &arn, peer, request_id).await?;
         variables.extend(answer.context.iter().map(|(name, value)| (format!("authorizer.{name}"), value.clone())));
-        match answer.policy.evaluate("execute-api:Invoke", &arn) {
+        match answer.policy.evaluate("execute-api:Invoke", &arn, Some(peer.ip())) {
             Verdict::Allow => {}
             Verdict::ExplicitDeny | Verdict::ImplicitDeny => return Err(Kind::AccessDenied),
         }
@@ -441,7 +441,7 @@ mod tests {
                 resource(ResourcePath::Root, "http://up/"),
                 resource(ResourcePath::Proxy, "http://up/{proxy}"),
             ],
-            authorizer: Function::new(Handler::Authorizer(authorizer), Duration::from_secs(1)),
+            authorizer: Function::new(Handler::Authorizer(authorizer.into()), Duration::from_secs(1)),
             cache: AuthorizerCache::new(vec![], 0),
             responses: GatewayResponses::default(),
             upstream: None,

@@ -3,14 +3,13 @@
 use crate::authorizer_cache::AuthorizerCache;
 use crate::client::Client;
 use crate::deployment::{FunctionDefinition, Latchkey, Registry};
-use crate::function::{Function, Handler, HttpHandler};
+use crate::function::{Function, Handler, HandlerError};
 use crate::http_api::{HttpApi, Route};
 use crate::issuer::{Issuer, SigningKey};
 use crate::jwt::JwtAuthorizer;
 use crate::options::{Data, Options, Ports};
 use crate::rest_api::RestApi;
 use crate::{dynamodb, server};
-use latchkey::config::ConfigError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::DirBuilder;
@@ -37,6 +36,7 @@ const KEY_FILE: &str = "issuer-key.pem";
 /// A running system.
 pub struct Stack {
     ports: Ports,
+    functions: BTreeMap<String, Function>,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
     dynamodb_stop: watch::Sender<bool>,
@@ -108,12 +108,19 @@ impl Stack {
                 async move { api.answer(request, peer).await }
             }),
         ];
-        Ok(Self { ports, stop, servers, dynamodb_stop, dynamodb })
+        Ok(Self { ports, functions, stop, servers, dynamodb_stop, dynamodb })
     }
 
     /// Where it listens.
     pub fn ports(&self) -> Ports {
         self.ports
+    }
+
+    /// Waits for what functions that have answered are still doing.
+    pub async fn settled(&self) {
+        for function in self.functions.values() {
+            function.settled().await;
+        }
     }
 
     /// Stops everything: the gateways first, so that what they have begun can still reach the table.
@@ -199,7 +206,8 @@ fn functions(
     let mut functions = BTreeMap::new();
     let mut wrong = BTreeSet::new();
     for (name, definition) in definitions {
-        match handler(definition, client) {
+        let environment = definition.environment.clone().into_iter().collect();
+        match Handler::of(&definition.binary, &environment, client.clone()) {
             Ok(handler) => {
                 functions.insert(name.clone(), Function::new(handler, definition.timeout));
             }
@@ -214,31 +222,6 @@ fn functions(
         return Ok(functions);
     }
     Err(StartError(format!("wrong settings:\n{}", wrong.into_iter().collect::<Vec<_>>().join("\n"))))
-}
-
-enum HandlerError {
-    Settings(ConfigError),
-    UnknownBinary,
-}
-
-impl From<ConfigError> for HandlerError {
-    fn from(error: ConfigError) -> Self {
-        Self::Settings(error)
-    }
-}
-
-fn handler(definition: &FunctionDefinition, client: &aws_sdk_dynamodb::Client) -> Result<Handler, HandlerError> {
-    let environment = definition.environment.clone().into_iter().collect();
-    let client = client.clone();
-    Ok(match definition.binary.as_str() {
-        "console" => Handler::Http(HttpHandler::Console(console::Function::new(&environment)?)),
-        "current" => Handler::Http(HttpHandler::Current(current::Function::new(&environment, client)?)),
-        "generate" => Handler::Http(HttpHandler::Generate(generate::Function::new(&environment, client)?)),
-        "list" => Handler::Http(HttpHandler::List(list::Function::new(&environment, client)?)),
-        "revoke" => Handler::Http(HttpHandler::Revoke(revoke::Function::new(&environment, client)?)),
-        "authorize" => Handler::Authorizer(authorize::Function::new(&environment, client)?),
-        _ => return Err(HandlerError::UnknownBinary),
-    })
 }
 
 fn function(functions: &BTreeMap<String, Function>, name: &str) -> Result<Function, StartError> {

@@ -2,8 +2,9 @@
 
 use crate::harness::Harness;
 use latchkey::clock::Timestamp;
-use latchkey::record::{Record, Times};
+use latchkey::record::{Record, Retired, Times};
 use latchkey::scope::Scopes;
+use latchkey::source::SourceAddresses;
 use latchkey::token::Token;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -121,10 +122,14 @@ pub async fn keep_records(stack: &Harness) {
             id: token.id(),
             subject: "alice".into(),
             hash: token.hash(),
+            retired: Retired::default(),
             name: name.into(),
             scopes: Scopes::new(["read:pypi/*", "write:npm/@acme/*"].map(|scope| scope.parse().unwrap())).unwrap(),
-            times: Times { created_at: hours(-48), expires_at: Some(expires_at), revoked_at },
-            last_used_at: None,
+            source_addresses: SourceAddresses::default(),
+            times: Times { created_at: hours(-48), rotated_at: None, expires_at: Some(expires_at), revoked_at },
+            revoked_by: None,
+            leak_url: None,
+            last_use: None,
         };
         stack.store().create(&record, None).await.unwrap();
     }

@@ -13,12 +13,13 @@ use lambda_http::tracing::subscriber::{fmt, registry};
 use latchkey::clock::Timestamp;
 use latchkey::id::OwnerKey;
 use latchkey::store::Store;
-use local::function::{Function, Handler, HttpHandler};
+use local::function::{Function, Handler};
 use local::options::Options;
 use local::stack::Stack;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -134,7 +135,13 @@ impl Harness {
 
     /// A session of this person, good for an hour by the stack's clock.
     pub async fn session(&self, name: &str) -> String {
-        let form = format!("grant_type=password&username={name}");
+        self.session_in(name, "").await
+    }
+
+    /// A session of this person in these groups, apart by spaces.
+    pub async fn session_in(&self, name: &str, groups: &str) -> String {
+        let groups = groups.replace(' ', "+");
+        let form = format!("grant_type=password&username={name}&groups={groups}");
         let request = Request::post("/oauth2/token").header("content-type", "application/x-www-form-urlencoded");
         let reply = send(self.stack.ports().identity, request.body(Full::from(form)).unwrap()).await;
         assert_eq!(reply.status, 200, "{reply:?}");
@@ -170,6 +177,12 @@ impl Harness {
     pub async fn registry(&self, method: Method, path: &str, token: Option<&str>) -> Reply {
         let request = request(method, path, token.map(|token| format!("Bearer {token}")));
         send(self.stack.ports().registry, request.body(Full::default()).unwrap()).await
+    }
+
+    /// A `GET` to the registry from this address of the loopback range, with this `User-Agent`.
+    pub async fn registry_from(&self, from: [u8; 4], user_agent: &str, token: &str) -> Reply {
+        let request = request(Method::GET, "/x", Some(format!("Bearer {token}"))).header("user-agent", user_agent);
+        send_from(from.into(), self.stack.ports().registry, request.body(Full::default()).unwrap()).await
     }
 
     /// Any request to the registry, as it is.
@@ -270,14 +283,7 @@ impl Harness {
     /// A function as the stack has it, with a client of its own.
     pub fn function(&self, function: &str, client: Client) -> Function {
         let environment = self.settings.clone().into_iter().collect();
-        let handler = match function {
-            "console" => Handler::Http(HttpHandler::Console(console::Function::new(&environment).unwrap())),
-            "current" => Handler::Http(HttpHandler::Current(current::Function::new(&environment, client).unwrap())),
-            "generate" => Handler::Http(HttpHandler::Generate(generate::Function::new(&environment, client).unwrap())),
-            "list" => Handler::Http(HttpHandler::List(list::Function::new(&environment, client).unwrap())),
-            "revoke" => Handler::Http(HttpHandler::Revoke(revoke::Function::new(&environment, client).unwrap())),
-            _ => Handler::Authorizer(authorize::Function::new(&environment, client).unwrap()),
-        };
+        let handler = Handler::of(function, &environment, client).unwrap();
         Function::new(handler, Duration::from_secs(10))
     }
 
@@ -360,8 +366,15 @@ impl Drop for Process {
 }
 
 /// Sends a request over a connection of its own; its path goes out as it is.
-pub async fn send(port: u16, mut request: Request<Full<Bytes>>) -> Reply {
-    let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+pub async fn send(port: u16, request: Request<Full<Bytes>>) -> Reply {
+    send_from(Ipv4Addr::LOCALHOST, port, request).await
+}
+
+/// From this address of the loopback range.
+pub async fn send_from(from: Ipv4Addr, port: u16, mut request: Request<Full<Bytes>>) -> Reply {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
     let host = format!("127.0.0.1:{port}").parse().unwrap();

@@ -12,6 +12,7 @@ mod events;
 mod gateway;
 mod harness;
 mod issuer;
+mod life;
 mod limits;
 mod program;
 mod readme;

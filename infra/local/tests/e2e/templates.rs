@@ -28,17 +28,22 @@ fn resources_with(kind: &str, parameters: &[(&str, &str)]) -> BTreeMap<String, V
     of_kind.map(|resource| (resource.id.to_string(), evaluated.properties(resource, globals, &[]).unwrap())).collect()
 }
 
+/// The functions that decide about requests to the registry.
+const DECIDING: [&str; 1] = ["Authorize"];
+
 #[test]
 fn each_functions_role_has_exactly_its_actions_on_the_table_and_its_own_log() {
     let roles = resources("AWS::IAM::Role");
     let functions = resources("AWS::Serverless::Function");
     let actions = [
         ("Authorize", json!(["dynamodb:GetItem"])),
+        ("Change", json!(["dynamodb:GetItem", "dynamodb:UpdateItem"])),
         ("Console", json!([])),
         ("Current", json!(["dynamodb:GetItem"])),
         ("Generate", json!(["dynamodb:PutItem", "dynamodb:Query"])),
         ("List", json!(["dynamodb:Query"])),
-        ("Revoke", json!(["dynamodb:UpdateItem"])),
+        ("Revoke", json!(["dynamodb:Query", "dynamodb:UpdateItem"])),
+        ("Rotate", json!(["dynamodb:GetItem", "dynamodb:UpdateItem"])),
     ];
     assert_eq!(functions.keys().collect::<Vec<_>>(), actions.iter().map(|(name, _)| name).collect::<Vec<_>>());
     assert_eq!(roles.len(), actions.len(), "one role a function");
@@ -52,7 +57,21 @@ fn each_functions_role_has_exactly_its_actions_on_the_table_and_its_own_log() {
             "Resource": format!("arn of {function}Log"),
         });
         let table = json!({"Effect": "Allow", "Action": actions, "Resource": "arn of Tokens"});
-        let expected = if actions == json!([]) { json!([log]) } else { json!([table, log]) };
+        // Those that decide may note a use, in the attributes that tell of it and no others.
+        let uses = json!({
+            "Effect": "Allow", "Action": ["dynamodb:UpdateItem"], "Resource": "arn of Tokens",
+            "Condition": {
+                "ForAllValues:StringEquals": {"dynamodb:Attributes": [
+                    "owner", "id", "last_event", "last_used_at", "last_used_client", "last_used_ip", "retired_used_at",
+                ]},
+                "StringEqualsIfExists": {"dynamodb:ReturnValues": ["NONE", "UPDATED_OLD", "UPDATED_NEW"]},
+            },
+        });
+        let expected = match function {
+            "Console" => json!([log]),
+            function if DECIDING.contains(&function) => json!([table, uses, log]),
+            _ => json!([table, log]),
+        };
         assert_eq!(policies[0]["PolicyDocument"]["Statement"], expected, "{function}");
         assert_eq!(
             role["AssumeRolePolicyDocument"]["Statement"],
@@ -194,12 +213,16 @@ fn every_route_takes_a_session_but_the_page_and_what_a_token_says_of_itself() {
         }
     }
     let expected = [
+        ("Change", "PATCH /tokens/{id}", false),
         ("Console", "GET /console/{file}", true),
         ("Console", "GET /", true),
         ("Current", "GET /tokens/current", true),
         ("Generate", "POST /tokens", false),
         ("List", "GET /tokens", false),
+        ("List", "GET /tokens/{id}", false),
+        ("Revoke", "DELETE /tokens", false),
         ("Revoke", "DELETE /tokens/{id}", false),
+        ("Rotate", "POST /tokens/{id}/rotate", false),
     ];
     assert_eq!(routes, expected.map(|(name, route, open)| (name, route.to_string(), open)));
     assert_eq!(resources("AWS::Serverless::HttpApi")["Api"]["Auth"]["DefaultAuthorizer"], "Session");

@@ -39,7 +39,8 @@ async fn a_token_is_shown_once_and_then_only_its_id_and_its_times() {
         made.json,
         json!({
             "usage": usage, "id": id, "token": token, "name": "ci é 🦀", "scopes": ["read:*", "write:npm/@acme/*"],
-            "created_at": "2027-01-05T12:00:00Z", "expires_at": "2027-02-01T23:59:59Z",
+            "source_addresses": [], "created_at": "2027-01-05T12:00:00Z", "rotated_at": null,
+            "expires_at": "2027-02-01T23:59:59Z",
         })
     );
 
@@ -49,9 +50,10 @@ async fn a_token_is_shown_once_and_then_only_its_id_and_its_times() {
         list.json,
         json!({
             "tokens": [{
-                "id": id, "name": "ci é 🦀", "scopes": ["read:*", "write:npm/@acme/*"], "status": "active",
-                "created_at": "2027-01-05T12:00:00Z", "expires_at": "2027-02-01T23:59:59Z",
-                "revoked_at": null, "last_used_at": null,
+                "id": id, "name": "ci é 🦀", "subject": "alice", "scopes": ["read:*", "write:npm/@acme/*"],
+                "source_addresses": [], "status": "active", "created_at": "2027-01-05T12:00:00Z", "rotated_at": null,
+                "expires_at": "2027-02-01T23:59:59Z", "revoked_at": null, "revoked_by": null, "leak_url": null,
+                "last_used": null,
             }],
             "next_cursor": null,
         })
@@ -69,9 +71,10 @@ async fn a_token_says_what_it_is_and_nothing_to_anybody_else() {
     assert_eq!(
         said.json,
         json!({
-            "id": token.id, "name": "ci", "scopes": ["read:npm/*"], "status": "active",
-            "created_at": "2027-01-05T12:00:00Z", "expires_at": "2027-04-05T12:00:00Z",
-            "revoked_at": null, "last_used_at": null,
+            "id": token.id, "name": "ci", "subject": "alice", "scopes": ["read:npm/*"], "source_addresses": [],
+            "status": "active", "created_at": "2027-01-05T12:00:00Z", "rotated_at": null,
+            "expires_at": "2027-04-05T12:00:00Z", "revoked_at": null, "revoked_by": null, "leak_url": null,
+            "last_used": null,
         })
     );
     for other in [stack.with_another_secret(&token), stack.unknown_token(), stack.session("alice").await] {

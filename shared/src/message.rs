@@ -1,9 +1,10 @@
 //! What a refused person reads: which token, why, and where to mend it. One line of ASCII without quotes or
 //! backslashes, since the gateway puts it into JSON and into a header as it stands.
 
-use latchkey::clock::Timestamp;
-use latchkey::record::Record;
-use latchkey::scope::{Action, Scopes};
+use crate::clock::Timestamp;
+use crate::record::Record;
+use crate::scope::{Action, Scopes};
+use std::net::IpAddr;
 
 /// The most characters of a path or of a list of scopes that are repeated.
 const MOST: usize = 200;
@@ -16,6 +17,21 @@ pub fn expired(record: &Record, at: Timestamp, console: Option<&str>) -> String 
 /// The token was revoked.
 pub fn revoked(record: &Record, at: Timestamp, console: Option<&str>) -> String {
     format!("Token {} was revoked on {at}. {}", plain(&record.name), another(console))
+}
+
+/// The token was rotated, and the secret is an earlier one.
+pub fn rotated(record: &Record, at: Timestamp, console: Option<&str>) -> String {
+    let where_else = console.map(|url| format!(", or create one at {url}")).unwrap_or_default();
+    format!(
+        "Token {} was rotated on {at}, and this is an earlier secret of it. Use the new one{where_else}.",
+        plain(&record.name)
+    )
+}
+
+/// The token is bound to other addresses.
+pub fn foreign_address(record: &Record, from: Option<IpAddr>, console: Option<&str>) -> String {
+    let from = from.map_or_else(|| "an address that cannot be told".into(), |address| address.to_string());
+    format!("Token {} may not be used from {from}. {}", plain(&record.name), another(console))
 }
 
 /// The token grants too little for this request.
@@ -45,12 +61,9 @@ pub fn opens_session(record: &Record, console: Option<&str>) -> String {
 
 /// For a later request that the gateway judges by the cached grant.
 pub fn whole_grant(record: &Record, console: Option<&str>) -> String {
-    format!(
-        "Token {} grants {}. This request needs more. {}",
-        plain(&record.name),
-        grants(&record.scopes),
-        another(console)
-    )
+    let bound = if record.source_addresses.is_anywhere() { "" } else { ", from its addresses alone" };
+    let (name, grants) = (plain(&record.name), grants(&record.scopes));
+    format!("Token {name} grants {grants}{bound}. This request needs more. {}", another(console))
 }
 
 /// A token in the query string.

@@ -1,26 +1,26 @@
 //! Container pushes that read: `POST /v2/NAME/blobs/uploads/?mount=DIGEST&from=OTHER` copies a blob out of another
 //! repository. Source: OCI Distribution Specification 1.1, "Mounting a blob from another repository".
 
-use crate::event::Request;
+use crate::decision::Asked;
 
 /// The paths of the blobs that a request would copy, one for each `from`: whichever of several the registry goes by,
 /// the token must be allowed to read it.
 ///
 /// A gateway that goes by a cached policy does not ask, and an event of type `TOKEN` has no query: there a push is
 /// judged by its own path alone.
-pub fn sources(request: &Request) -> impl Iterator<Item = String> {
-    let api = uploads(request);
-    let values = |name| request.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str());
+pub fn sources(asked: &Asked) -> impl Iterator<Item = String> {
+    let api = uploads(asked);
+    let values = |name| asked.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str());
     let digest = values("mount").next().unwrap_or_default();
     api.into_iter().flat_map(move |api| values("from").map(move |from| format!("{api}/{from}/blobs/{digest}")))
 }
 
 /// The address of the registry's API, if a request begins an upload.
-fn uploads(request: &Request) -> Option<&str> {
-    if request.method != "POST" {
+fn uploads(asked: &Asked) -> Option<&str> {
+    if asked.method != "POST" {
         return None;
     }
-    let (before, _) = request.path.rsplit_once("/blobs/uploads")?;
+    let (before, _) = asked.path.rsplit_once("/blobs/uploads")?;
     let (api, _) = before.split_at_checked(before.find("/v2/")? + "/v2".len())?;
     Some(api)
 }
@@ -28,18 +28,12 @@ fn uploads(request: &Request) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Shape;
+    use crate::decision::Source;
 
     fn sources_of(method: &str, path: &str, query: &[(&str, &str)]) -> Vec<String> {
         let query = query.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        let request = Request {
-            shape: Shape::RestRequest,
-            stage_arn: String::new(),
-            method: method.into(),
-            path: path.into(),
-            query,
-        };
-        sources(&request).collect()
+        let asked = Asked { method: method.into(), path: path.into(), query, source: Source::Unknown, client: None };
+        sources(&asked).collect()
     }
 
     #[test]

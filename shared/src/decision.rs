@@ -1,0 +1,314 @@
+//! May a request to the registry pass? The one decision that every gateway gets, whatever it asks by.
+//!
+//! It fails closed: what is not granted is refused, a request without a known token is nobody's, and a fault of the table
+//! is an error and no decision.
+
+use crate::cache::Cache;
+use crate::clock::Timestamp;
+use crate::config::Reader;
+use crate::credential::{self, Credentials, Presented};
+use crate::judge::{Judge, Judged, Mismatch, Verdict};
+use crate::last_use::LastUse;
+use crate::lifetime::Lifetime;
+use crate::record::{Record, Status};
+use crate::scope::{Action, ReadByPost, opens_session};
+use crate::store::{Store, StoreError};
+use crate::token::{Prefix, Token};
+use crate::uses::Uses;
+use crate::{message, mount, path};
+use aws_sdk_dynamodb::Client;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is asked of the registry. No `Debug`: its query may hold a token, where none should be.
+pub struct Asked {
+    /// The method in capitals.
+    pub method: String,
+    /// The path from its leading slash to before the query, as it was sent.
+    pub path: String,
+    /// The query's parameters, decoded.
+    pub query: Vec<(String, String)>,
+    /// Where the request comes from.
+    pub source: Source,
+    /// What the client calls itself ([`crate::last_use::client`]).
+    pub client: Option<String>,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// This address, as the gateway saw it.
+    Address(IpAddr),
+    /// Nobody can tell, or not in a way that holds for every request that the answer will be used for.
+    Unknown,
+    /// The gateway judges it by the answer's policy.
+    LeftToGateway,
+}
+
+impl Source {
+    /// The address, if it is known.
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Address(address) => Some(address),
+            Self::Unknown | Self::LeftToGateway => None,
+        }
+    }
+}
+
+/// Why a request may pass or not: a closed set, for logs and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The token grants it.
+    Granted,
+    /// The token is good and grants something else.
+    NotGranted,
+    /// The token is good, from other addresses.
+    ForeignAddress,
+    /// The token's time is over.
+    Expired,
+    /// The token was revoked.
+    Revoked,
+    /// The token was rotated, and the secret is an earlier one.
+    RetiredSecret,
+    /// A token stands in the query string.
+    InQuery,
+    /// No token of this deployment is sent.
+    NoToken,
+    /// Two different tokens are sent.
+    SeveralTokens,
+    /// Nobody has the token's id.
+    UnknownToken,
+    /// The token's id has another secret.
+    WrongSecret,
+}
+
+impl Reason {
+    /// The word for it in logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::NotGranted => "not_granted",
+            Self::ForeignAddress => "foreign_address",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::RetiredSecret => "retired_secret",
+            Self::InQuery => "in_query",
+            Self::NoToken => "no_token",
+            Self::SeveralTokens => "several_tokens",
+            Self::UnknownToken => "unknown_token",
+            Self::WrongSecret => "wrong_secret",
+        }
+    }
+}
+
+/// What was found out about a request.
+#[derive(Debug)]
+pub enum Decision {
+    /// The token is good, and grants this request: it may pass. Nothing else lets anything pass.
+    Allow(Arc<Record>),
+    /// The token is good, and not for this request.
+    Deny(Arc<Record>, Denial),
+    /// A token that was good once.
+    Ended(Arc<Record>, Denial),
+    /// A token where none may be, whosever it is.
+    InQuery(Denial),
+    /// Nobody we know.
+    Unauthorized(Reason),
+}
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub struct Denial {
+    /// For logs and metrics.
+    pub reason: Reason,
+    /// For whoever sent it: one line of ASCII without quotes or backslashes.
+    pub message: String,
+    /// Whether it names a blob of another repository that the token may not read: no policy can say so.
+    pub for_its_mount: bool,
+}
+
+impl Denial {
+    fn new(reason: Reason, message: String) -> Self {
+        Self { reason, message, for_its_mount: false }
+    }
+}
+
+/// Who decides: the settings, the table, and the uses that are still to be noted. DynamoDB actions: `GetItem`, and
+/// `UpdateItem` of the attributes that tell of the last use.
+pub struct Decider {
+    judge: Judge,
+    prefix: Prefix,
+    read_by_post: ReadByPost,
+    console_url: Option<String>,
+    uses: Uses,
+}
+
+impl Decider {
+    /// With the settings that every function has that decides: `TABLE_NAME`, `CACHE_SECONDS`, `TOKEN_PREFIX`,
+    /// `MAX_TOKEN_DAYS`, `ALLOW_NO_EXPIRY`, `READ_BY_POST`, `CONSOLE_URL`, `NOTE_LAST_USE`.
+    pub fn read(read: &mut Reader<'_>, client: Client) -> Self {
+        let table = read.table_name();
+        let cache = Cache::new(read.cache_seconds());
+        let prefix = read.token_prefix();
+        let lifetime = read.lifetime();
+        Self {
+            judge: Judge::new(Store::new(client, table), cache, lifetime),
+            prefix,
+            read_by_post: read.read_by_post(),
+            console_url: read.console_url(),
+            uses: Uses::new(read.note_last_use()),
+        }
+    }
+
+    /// Connects to the table, while Lambda gives a whole CPU: later, at the share of 128 MB, it takes 14 times as long.
+    pub async fn connect(&self) {
+        if let Err(error) = self.judge.connect().await {
+            tracing::warn!(reason = %error, "not connected yet");
+        }
+    }
+
+    /// Decides about one request, and writes the line about it into the log.
+    pub async fn decide(
+        &self,
+        asked: &Asked,
+        credentials: &Credentials,
+        now: Timestamp,
+    ) -> Result<Decision, StoreError> {
+        let mut asked_for = None;
+        let mut from_cache = None;
+        let decision = match credential::find(credentials, &asked.query, &self.prefix) {
+            Presented::Token(token) => match self.judge.judge(&token, now).await {
+                Ok(judged) => {
+                    asked_for = judged.asked_for;
+                    from_cache = Some(asked_for.is_none());
+                    Ok(self.weigh(asked, judged.verdict, now))
+                }
+                Err(fault) => Err(fault),
+            },
+            Presented::Nothing => Ok(Decision::Unauthorized(Reason::NoToken)),
+            Presented::Several => Ok(Decision::Unauthorized(Reason::SeveralTokens)),
+            Presented::InQuery => {
+                let message = message::in_query(self.console_url.as_deref());
+                Ok(Decision::InQuery(Denial::new(Reason::InQuery, message)))
+            }
+        };
+        log(&decision, from_cache, asked_for);
+        decision
+    }
+
+    /// What a token is worth now, whatever it is used for; its use is taken up as any other.
+    pub async fn judge(&self, token: &Token, now: Timestamp) -> Result<Judged, StoreError> {
+        let judged = self.judge.judge(token, now).await?;
+        if let Verdict::Retired(record) = &judged.verdict {
+            self.uses.retired(record, now);
+        }
+        Ok(judged)
+    }
+
+    /// Notes the uses that were decided about, once the answer is out. It cannot fail anybody.
+    pub async fn settle(&self) {
+        self.uses.settle(self.judge.store()).await;
+    }
+
+    /// Where people mend their tokens.
+    pub fn console_url(&self) -> Option<&str> {
+        self.console_url.as_deref()
+    }
+
+    /// How tokens of this deployment begin.
+    pub fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+
+    /// The deployment's bounds.
+    pub fn lifetime(&self) -> &Lifetime {
+        self.judge.lifetime()
+    }
+
+    /// The reads that clients send as POST.
+    pub fn read_by_post(&self) -> &ReadByPost {
+        &self.read_by_post
+    }
+
+    /// What a client reads if a gateway refuses a later request by a grant that it has kept.
+    pub fn whole_grant(&self, record: &Record) -> String {
+        message::whole_grant(record, self.console_url.as_deref())
+    }
+
+    fn weigh(&self, asked: &Asked, verdict: Verdict, now: Timestamp) -> Decision {
+        let console = self.console_url.as_deref();
+        match verdict {
+            Verdict::Unknown(Mismatch::Id) => Decision::Unauthorized(Reason::UnknownToken),
+            Verdict::Unknown(Mismatch::Secret) => Decision::Unauthorized(Reason::WrongSecret),
+            Verdict::Retired(record) => {
+                self.uses.retired(&record, now);
+                let message = message::rotated(&record, record.times.issued_at(), console);
+                Decision::Ended(record, Denial::new(Reason::RetiredSecret, message))
+            }
+            Verdict::Known(record, Status::Revoked(at)) => {
+                let message = message::revoked(&record, at, console);
+                Decision::Ended(record, Denial::new(Reason::Revoked, message))
+            }
+            Verdict::Known(record, Status::Expired(at)) => {
+                let message = message::expired(&record, at, console);
+                Decision::Ended(record, Denial::new(Reason::Expired, message))
+            }
+            Verdict::Known(record, Status::Active) => {
+                let address = asked.source.address();
+                self.uses.good(&record, LastUse { at: now, address, client: asked.client.clone() });
+                match self.denial(&record, asked) {
+                    None => Decision::Allow(record),
+                    Some(denial) => Decision::Deny(record, denial),
+                }
+            }
+        }
+    }
+
+    /// Why an active token is not for this request; `None` if it is.
+    fn denial(&self, record: &Record, asked: &Asked) -> Option<Denial> {
+        let console = self.console_url.as_deref();
+        let addresses = &record.source_addresses;
+        let admitted = match asked.source {
+            Source::Address(address) => addresses.admit(address),
+            Source::Unknown => addresses.is_anywhere(),
+            Source::LeftToGateway => true,
+        };
+        if !admitted {
+            let message = message::foreign_address(record, asked.source.address(), console);
+            return Some(Denial::new(Reason::ForeignAddress, message));
+        }
+        let (method, path) = (&asked.method, &asked.path);
+        let not_granted = |message| Some(Denial::new(Reason::NotGranted, message));
+        if record.scopes.allow(method, path, &self.read_by_post) {
+            let unreadable = |path: &String| !record.scopes.allow("GET", path, &self.read_by_post);
+            let blob = mount::sources(asked).find(unreadable)?;
+            let message = message::too_narrow(record, Action::Read, &blob, console);
+            return Some(Denial { reason: Reason::NotGranted, message, for_its_mount: true });
+        }
+        not_granted(match self.read_by_post.needs(method, path) {
+            None if opens_session(method, path) => message::opens_session(record, console),
+            None => message::unknown_method(record, method),
+            Some(_) if !path::is_plain(path) => message::not_plain(record, path),
+            Some(action) => message::too_narrow(record, action, path, console),
+        })
+    }
+}
+
+/// The one line about a request. What is absent is left out.
+fn log(decision: &Result<Decision, StoreError>, cache_hit: Option<bool>, asked_for: Option<Duration>) {
+    let dynamodb_ms = asked_for.map(|asked_for| asked_for.as_secs_f64() * 1000.0);
+    let (word, reason, record) = match decision {
+        Ok(Decision::Allow(record)) => ("allow", Reason::Granted, Some(record)),
+        Ok(Decision::Deny(record, denial) | Decision::Ended(record, denial)) => ("deny", denial.reason, Some(record)),
+        Ok(Decision::InQuery(denial)) => ("deny", denial.reason, None),
+        Ok(Decision::Unauthorized(reason)) => ("unauthorized", *reason, None),
+        Err(fault) => {
+            tracing::error!(target: "latchkey::decision", decision = "fault", reason = "fault", cause = %fault);
+            return;
+        }
+    };
+    let token_id = record.map(|record| record.id);
+    let token_id = token_id.as_ref().map(|id| id.as_str());
+    tracing::info!(target: "latchkey::decision", decision = word, reason = reason.word(), token_id, cache_hit, dynamodb_ms);
+}
