@@ -13,13 +13,18 @@ use lambda_http::tracing::subscriber::Layer;
 use lambda_http::tracing::subscriber::fmt::MakeWriter;
 use lambda_http::tracing::subscriber::layer::Context;
 use lambda_http::tracing::subscriber::registry::LookupSpan;
-use lambda_http::tracing::{Event, Subscriber};
+use lambda_http::tracing::{Event, Metadata, Subscriber};
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 
-/// The events that are decisions. Their fields `reason`, `cache_hit` and `dynamodb_ms` become metrics.
+/// The target of events that are decisions, if they have a field `decision`: others of the module by this name have their
+/// own reasons, each of which would be a metric. The fields `reason`, `cache_hit` and `dynamodb_ms` become metrics.
 pub const DECISION: &str = "latchkey::decision";
+
+fn is_decision(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == DECISION && metadata.fields().field("decision").is_some()
+}
 
 thread_local! {
     /// The line before, for its room. Whoever writes takes it, so that a value which logs while it is being written down
@@ -105,7 +110,7 @@ impl<W> JsonLines<W> {
                 break;
             }
         }
-        let function = self.function.as_deref().filter(|_| event.metadata().target() == DECISION);
+        let function = self.function.as_deref().filter(|_| is_decision(event.metadata()));
         let mut fields = Fields { line, metrics: function.map(|_| Metrics::default()), result: Ok(()) };
         event.record(&mut fields);
         let Fields { metrics, result, .. } = fields;
@@ -328,10 +333,11 @@ mod tests {
         let cached = line(|| info!(target: DECISION, decision = "allow", reason = %"granted", cache_hit = true));
         assert_eq!(metrics(&cached), [("Decisions".into(), json!(1)), ("CacheHits".into(), json!(1))]);
         assert_eq!(cached["Reason"], "granted");
-        let read =
-            line(|| info!(target: DECISION, reason = "expired", cache_hit = Option::<bool>::None, dynamodb_ms = 2.5));
+        let read = line(
+            || info!(target: DECISION, decision = "deny", reason = "expired", cache_hit = Option::<bool>::None, dynamodb_ms = 2.5),
+        );
         assert_eq!(metrics(&read), [("Decisions".into(), json!(1)), ("DynamoDbLatency".into(), json!(2.5))]);
-        let never = line(|| info!(target: DECISION, reason = "fault", dynamodb_ms = f64::NAN));
+        let never = line(|| info!(target: DECISION, decision = "fault", reason = "fault", dynamodb_ms = f64::NAN));
         assert_eq!(metrics(&never), [("Decisions".into(), json!(1))]);
         assert_eq!(never["dynamodbMs"], "NaN");
     }
@@ -339,10 +345,11 @@ mod tests {
     #[test]
     fn nothing_but_a_decision_of_a_named_function_carries_metrics() {
         let elsewhere = line(|| info!(reason = "granted", cache_hit = true, dynamodb_ms = 1.0));
+        let of_the_module = line(|| warn!(target: DECISION, reason = "connection refused", "not connected yet"));
         let without_reason = line(|| info!(target: DECISION, decision = "allow"));
         let nameless = lines(None, || info!(target: DECISION, decision = "allow", reason = "granted"));
         let nameless: Value = serde_json::from_str(&nameless[0]).unwrap();
-        for read in [elsewhere, without_reason, nameless] {
+        for read in [elsewhere, of_the_module, without_reason, nameless] {
             for name in ["_aws", "Function", "Reason", "Decisions", "CacheHits"] {
                 assert_eq!(read.get(name), None, "{read}");
             }
@@ -354,7 +361,7 @@ mod tests {
         let hostile = "a \"b\" \\ c\nd\te\r\u{0}\u{1f}\u{7f}\u{2028} 🦀";
         let events = || {
             let _request = info_span!("Lambda runtime invoke", requestId = hostile).entered();
-            info!(target: DECISION, reason = hostile, cause = %hostile, listed = ?[hostile], "{hostile}");
+            info!(target: DECISION, decision = "deny", reason = hostile, cause = %hostile, listed = ?[hostile], "{hostile}");
         };
         let lines = lines(Some(hostile), events);
         let read: Value = serde_json::from_str(&lines[0]).unwrap();
