@@ -9,6 +9,7 @@ mod console;
 mod credentials;
 mod data;
 mod events;
+mod events_bus;
 mod gateway;
 mod harness;
 mod issuer;
