@@ -6,8 +6,8 @@ use lambda_http::tracing::subscriber::util::SubscriberInitExt;
 use lambda_http::tracing::subscriber::{fmt, registry};
 
 /// Our own crates: they log no secret at any level.
-const OURS: [&str; 9] =
-    ["latchkey", "authorize", "change", "console", "current", "generate", "list", "revoke", "rotate"];
+const OURS: [&str; 10] =
+    ["latchkey", "authorize", "change", "console", "current", "generate", "list", "remind", "revoke", "rotate"];
 
 /// Starts logging to standard output, at the level of `AWS_LAMBDA_LOG_LEVEL` (`INFO`), as JSON where
 /// `AWS_LAMBDA_LOG_FORMAT` says so.
