@@ -37,6 +37,7 @@ pub async fn prepare(port: u16) -> Result<Events, Error> {
         attributes: key.clone().map(|name| (name, "S".into())).into(),
         key: key.into_iter().zip(["HASH".into(), "RANGE".into()]).collect(),
         ttl: None,
+        stream: false,
         deletion_protection: false,
     };
     dynamodb::ensure_table(&client, &table).await?;

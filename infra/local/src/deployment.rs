@@ -5,9 +5,13 @@
 
 use crate::authorizer_cache::IdentitySource;
 use crate::cors::Cors;
+use crate::event_pattern::EventPattern;
 use crate::gateway_response::{Definition, GatewayResponses};
+use crate::input_template::InputTemplate;
 use crate::jwt::Accepted;
+use crate::pipe::{self, Pipe};
 use crate::rest_api::{HeaderMapping, MappingSource, Resource, ResourcePath};
+use crate::schedule::{Kind, Rate, Schedule};
 use crate::template::{Evaluated, Template, TemplateError};
 use crate::{ACCOUNT_ID, REGION, template};
 use http::header::HeaderName;
@@ -20,13 +24,15 @@ use std::time::Duration;
 const TEMPLATE: (&str, &str) = ("infra/template.yaml", include_str!("../../template.yaml"));
 const REGISTRY: (&str, &str) = ("infra/registry.yaml", include_str!("../../registry.yaml"));
 
-/// Resources of which nothing shows on one machine: permissions that nobody checks, logs and alarms that nobody keeps.
-const WITHOUT_EFFECT: [&str; 5] = [
+/// Resources of which nothing shows on one machine: permissions that nobody checks; logs, alarms and undelivered events
+/// that nobody keeps.
+const WITHOUT_EFFECT: [&str; 6] = [
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
     "AWS::IAM::Role",
     "AWS::Lambda::Permission",
     "AWS::Logs::LogGroup",
+    "AWS::SQS::Queue",
 ];
 
 /// The table, the functions and the management API.
@@ -38,6 +44,12 @@ pub struct Latchkey {
     pub functions: BTreeMap<String, FunctionDefinition>,
     /// What the management API answers.
     pub routes: Vec<RouteDefinition>,
+    /// What becomes events of the bus.
+    pub pipes: Vec<Pipe>,
+    /// Which of them functions hear.
+    pub rules: Vec<RuleDefinition>,
+    /// Which functions are called by the clock.
+    pub schedules: Vec<ScheduleDefinition>,
     /// Whom it lets in.
     pub sessions: Accepted,
     /// Which pages of other origins may call it.
@@ -59,6 +71,8 @@ pub struct Table {
     pub ttl: Option<String>,
     /// Whether it must be unprotected before it can be deleted.
     pub deletion_protection: bool,
+    /// Whether what is written to it can be read from a stream.
+    pub stream: bool,
 }
 
 /// A Lambda function.
@@ -85,6 +99,24 @@ pub struct RouteDefinition {
     pub open: bool,
 }
 
+/// What a function hears from the bus.
+#[derive(Debug)]
+pub struct RuleDefinition {
+    /// The events that are meant.
+    pub pattern: EventPattern,
+    /// The function, by its name in the template.
+    pub function: String,
+}
+
+/// When a function is called by the clock.
+#[derive(Debug)]
+pub struct ScheduleDefinition {
+    /// When, and by whom.
+    pub schedule: Schedule,
+    /// The function, by its name in the template.
+    pub function: String,
+}
+
 /// The gateway in front of a registry.
 #[derive(Debug)]
 pub struct Registry {
@@ -101,6 +133,11 @@ pub struct Registry {
     /// What it answers by itself.
     pub responses: GatewayResponses,
 }
+
+/// What the table's stream and the bus are called: there is one of each.
+const STREAM_ARN: &str = "the table's stream";
+const BUS_NAME: &str = "the bus";
+const BUS_ARN: &str = "the bus's ARN";
 
 fn arn_of(function: &str) -> String {
     format!("arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{function}")
@@ -128,6 +165,7 @@ struct TableProperties {
     attribute_definitions: Vec<AttributeDefinition>,
     key_schema: Vec<KeySchemaElement>,
     time_to_live_specification: Option<TimeToLive>,
+    stream_specification: Option<StreamSpecification>,
     #[serde(default)]
     deletion_protection_enabled: bool,
 }
@@ -158,6 +196,19 @@ struct KeySchemaElement {
 struct TimeToLive {
     attribute_name: String,
     enabled: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct StreamSpecification {
+    stream_view_type: StreamViewType,
+}
+
+/// Pipes look at both.
+#[derive(Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum StreamViewType {
+    NewAndOldImages,
 }
 
 const TABLE_WITHOUT_EFFECT: [&str; 2] = ["PointInTimeRecoverySpecification", "SSESpecification"];
@@ -191,6 +242,9 @@ struct FunctionEnvironment {
 #[serde(tag = "Type", content = "Properties")]
 enum FunctionEvent {
     HttpApi(HttpApiEvent),
+    EventBridgeRule(RuleEvent),
+    Schedule(ScheduleEvent),
+    ScheduleV2(ScheduleV2Event),
 }
 
 #[derive(Deserialize)]
@@ -214,10 +268,57 @@ enum NoAuthorizer {
     None,
 }
 
-const FUNCTION_WITHOUT_EFFECT: [&str; 11] = [
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct RuleEvent {
+    event_bus_name: String,
+    pattern: Value,
+    #[serde(rename = "DeadLetterConfig")]
+    _dead_letter_config: Option<Value>,
+    #[serde(rename = "RetryPolicy")]
+    _retry_policy: Option<Value>,
+}
+
+/// One that rests would have to rest here.
+#[derive(Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Enabled {
+    Enabled,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct ScheduleEvent {
+    schedule: Rate,
+    #[serde(rename = "State")]
+    _state: Option<Enabled>,
+    #[serde(rename = "Description")]
+    _description: Option<String>,
+    #[serde(rename = "DeadLetterConfig")]
+    _dead_letter_config: Option<Value>,
+    #[serde(rename = "RetryPolicy")]
+    _retry_policy: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct ScheduleV2Event {
+    schedule_expression: Rate,
+    #[serde(rename = "Description")]
+    _description: Option<String>,
+    #[serde(rename = "DeadLetterConfig")]
+    _dead_letter_config: Option<Value>,
+    #[serde(rename = "RetryPolicy")]
+    _retry_policy: Option<Value>,
+    #[serde(rename = "RoleArn")]
+    _role_arn: Option<String>,
+}
+
+const FUNCTION_WITHOUT_EFFECT: [&str; 12] = [
     "Architectures",
     "AutoPublishAliasAllProperties",
     "CodeUri",
+    "DeadLetterQueue",
     "DeploymentPreference",
     "Description",
     "Handler",
@@ -227,6 +328,83 @@ const FUNCTION_WITHOUT_EFFECT: [&str; 11] = [
     "Runtime",
     "VersionDescription",
 ];
+
+/// A bus's name shows nowhere.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventBusProperties {}
+
+const EVENT_BUS_WITHOUT_EFFECT: [&str; 2] = ["Description", "Name"];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct PipeProperties {
+    source: String,
+    source_parameters: PipeSourceParameters,
+    target: String,
+    target_parameters: PipeTargetParameters,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct PipeSourceParameters {
+    #[serde(rename = "DynamoDBStreamParameters")]
+    stream: PipeStreamParameters,
+    filter_criteria: FilterCriteria,
+}
+
+/// Nothing that a pipe reads on one machine fails, so nothing is tried again; and it reads one record after the other.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct PipeStreamParameters {
+    starting_position: StartingPosition,
+    #[serde(rename = "BatchSize")]
+    _batch_size: Option<Value>,
+    #[serde(rename = "OnPartialBatchItemFailure")]
+    _on_partial_batch_item_failure: Option<Value>,
+    #[serde(rename = "MaximumRetryAttempts")]
+    _maximum_retry_attempts: Option<Value>,
+    #[serde(rename = "MaximumRecordAgeInSeconds")]
+    _maximum_record_age_in_seconds: Option<Value>,
+    #[serde(rename = "DeadLetterConfig")]
+    _dead_letter_config: Option<Value>,
+}
+
+/// Of a stream that begins with the pipe, as here, that is everything.
+#[derive(Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum StartingPosition {
+    TrimHorizon,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct FilterCriteria {
+    filters: Vec<Filter>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Filter {
+    pattern: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct PipeTargetParameters {
+    #[serde(rename = "EventBridgeEventBusParameters")]
+    bus: PipeBusParameters,
+    input_template: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct PipeBusParameters {
+    source: String,
+    detail_type: String,
+}
+
+const PIPE_WITHOUT_EFFECT: [&str; 2] = ["Description", "RoleArn"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -279,7 +457,15 @@ impl Latchkey {
         parameters: &BTreeMap<String, String>,
         settings: &BTreeMap<String, String>,
     ) -> Result<Self, TemplateError> {
-        let template = Template::parse(TEMPLATE.0, TEMPLATE.1)?;
+        Self::read(TEMPLATE.1, parameters, settings)
+    }
+
+    fn read(
+        text: &str,
+        parameters: &BTreeMap<String, String>,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<Self, TemplateError> {
+        let template = Template::parse(TEMPLATE.0, text)?;
         let mut evaluated = template.evaluate(parameters)?;
         if let Some(kind) = evaluated.globals().find(|kind| *kind != "Function") {
             return Err(evaluated.error(format!("Globals.{kind}"), "this is not supported"));
@@ -289,7 +475,15 @@ impl Latchkey {
         let resources = evaluated.resources()?;
         for resource in &resources {
             match resource.kind.as_str() {
-                "AWS::DynamoDB::Table" => evaluated.define(resource.id, table_name.as_str()),
+                "AWS::DynamoDB::Table" => {
+                    evaluated.define(resource.id, table_name.as_str());
+                    evaluated.define(format!("{}.StreamArn", resource.id), STREAM_ARN);
+                }
+                "AWS::Events::EventBus" => {
+                    evaluated.define(resource.id, BUS_NAME);
+                    evaluated.define(format!("{}.Arn", resource.id), BUS_ARN);
+                }
+                "AWS::SQS::Queue" => evaluated.define(format!("{}.Arn", resource.id), resource.id),
                 "AWS::Serverless::Function" => {
                     evaluated.define(format!("{}.Arn", resource.id), arn_of(resource.id));
                     evaluated.define(format!("{}.Alias", resource.id), arn_of(resource.id) + ALIAS);
@@ -299,7 +493,8 @@ impl Latchkey {
         }
 
         let (mut table, mut sessions, mut functions, mut routes) = (None, None, BTreeMap::new(), vec![]);
-        let (mut apis, mut cors) = (vec![], None);
+        let (mut apis, mut cors, mut bus) = (vec![], None, None);
+        let (mut pipes, mut rules, mut schedules) = (vec![], vec![], vec![]);
         for resource in &resources {
             let place = format!("Resources.{}", resource.id);
             let twice = || evaluated.error(&place, format!("a second {} is not supported", resource.kind));
@@ -320,12 +515,36 @@ impl Latchkey {
                 "AWS::Serverless::Function" => {
                     let properties: FunctionProperties =
                         evaluated.properties(resource, Some("Function"), &FUNCTION_WITHOUT_EFFECT)?;
-                    for (name, FunctionEvent::HttpApi(event)) in &properties.events {
+                    for (name, event) in &properties.events {
                         let place = format!("{place}.Properties.Events.{name}");
-                        routes.push(event.route(resource.id, &evaluated, &place)?);
+                        let scheduled = |rate: Rate, kind| ScheduleDefinition {
+                            schedule: Schedule { name: format!("{}{name}", resource.id), every: rate.0, kind },
+                            function: resource.id.into(),
+                        };
+                        match event {
+                            FunctionEvent::HttpApi(event) => {
+                                routes.push(event.route(resource.id, &evaluated, &place)?);
+                            }
+                            FunctionEvent::EventBridgeRule(event) => {
+                                rules.push(event.rule(resource.id, &evaluated, &place)?);
+                            }
+                            FunctionEvent::Schedule(event) => schedules.push(scheduled(event.schedule, Kind::Rule)),
+                            FunctionEvent::ScheduleV2(event) => {
+                                schedules.push(scheduled(event.schedule_expression, Kind::Scheduler));
+                            }
+                        }
                     }
                     let function = properties.function(resource, &evaluated, settings)?;
                     functions.insert(resource.id.to_string(), function);
+                }
+                "AWS::Events::EventBus" => {
+                    let properties: EventBusProperties =
+                        evaluated.properties(resource, None, &EVENT_BUS_WITHOUT_EFFECT)?;
+                    bus.replace(properties).is_none().then_some(()).ok_or_else(twice)?;
+                }
+                "AWS::Pipes::Pipe" => {
+                    let properties: PipeProperties = evaluated.properties(resource, None, &PIPE_WITHOUT_EFFECT)?;
+                    pipes.push(properties.pipe(resource.id, &evaluated, &format!("{place}.Properties"))?);
                 }
                 kind if WITHOUT_EFFECT.contains(&kind) => {}
                 _ => return Err(unsupported(&evaluated, resource)),
@@ -338,6 +557,9 @@ impl Latchkey {
             cors: cors.ok_or_else(|| missing("AWS::Serverless::HttpApi"))?,
             functions,
             routes,
+            pipes,
+            rules,
+            schedules,
             authorizer_arn: evaluated.output("AuthorizerFunctionArn")?,
         })
     }
@@ -360,6 +582,10 @@ impl Table {
             key: key.map(|element| (element.attribute_name, element.key_type)).collect(),
             ttl: ttl.map(|ttl| ttl.attribute_name),
             deletion_protection: properties.deletion_protection_enabled,
+            stream: matches!(
+                properties.stream_specification,
+                Some(StreamSpecification { stream_view_type: StreamViewType::NewAndOldImages })
+            ),
         }
     }
 }
@@ -401,6 +627,41 @@ impl HttpApiEvent {
         }
         let open = matches!(self.auth, Some(RouteAuth { authorizer: NoAuthorizer::None }));
         Ok(RouteDefinition { method, path: self.path.clone(), function: function.into(), open })
+    }
+}
+
+impl RuleEvent {
+    fn rule(&self, function: &str, evaluated: &Evaluated<'_>, place: &str) -> Result<RuleDefinition, TemplateError> {
+        if self.event_bus_name != BUS_NAME {
+            let problem = format!("the bus {} is not the template's own", self.event_bus_name);
+            return Err(evaluated.error(format!("{place}.EventBusName"), problem));
+        }
+        let pattern = EventPattern::new(&self.pattern);
+        let pattern = pattern.map_err(|error| evaluated.error(format!("{place}.Pattern"), error.to_string()))?;
+        Ok(RuleDefinition { pattern, function: function.into() })
+    }
+}
+
+impl PipeProperties {
+    fn pipe(self, name: &str, evaluated: &Evaluated<'_>, place: &str) -> Result<Pipe, TemplateError> {
+        let StartingPosition::TrimHorizon = self.source_parameters.stream.starting_position;
+        if self.source != STREAM_ARN {
+            return Err(evaluated.error(format!("{place}.Source"), "it is not the table's stream"));
+        }
+        if self.target != BUS_ARN {
+            return Err(evaluated.error(format!("{place}.Target"), "it is not the bus"));
+        }
+        let filters = self.source_parameters.filter_criteria.filters.iter().map(|filter| pipe::filter(&filter.pattern));
+        let filters = filters.collect::<Result<_, _>>();
+        let template = InputTemplate::new(&self.target_parameters.input_template);
+        let at = |field: &str, problem: String| evaluated.error(format!("{place}.{field}"), problem);
+        Ok(Pipe {
+            name: name.into(),
+            filters: filters.map_err(|problem| at("SourceParameters.FilterCriteria", problem))?,
+            template: template.map_err(|error| at("TargetParameters.InputTemplate", error.to_string()))?,
+            source: self.target_parameters.bus.source,
+            detail_type: self.target_parameters.bus.detail_type,
+        })
     }
 }
 
@@ -678,16 +939,80 @@ mod tests {
     fn our_templates_are_understood() {
         let latchkey = Latchkey::new(&map(&ISSUER), &BTreeMap::new()).unwrap();
         let binaries: Vec<_> = latchkey.functions.values().map(|function| function.binary.as_str()).collect();
-        assert_eq!(binaries, ["authorize", "change", "console", "current", "generate", "list", "revoke", "rotate"]);
+        assert_eq!(
+            binaries,
+            ["authorize", "change", "console", "current", "generate", "list", "remind", "revoke", "rotate"]
+        );
         let open: Vec<_> = latchkey.routes.iter().filter(|route| route.open).map(|route| route.path.as_str()).collect();
         assert_eq!((latchkey.routes.len(), open.len()), (10, 3), "{open:?}");
-        assert_eq!(latchkey.table.ttl.as_deref(), Some("purge_at"));
+        assert_eq!((latchkey.table.ttl.as_deref(), latchkey.table.stream), (Some("purge_at"), true));
+        let pipes: Vec<_> = latchkey.pipes.iter().map(|pipe| pipe.name.as_str()).collect();
+        assert_eq!(pipes, ["Changes", "Purges"]);
         let parameters = [("UpstreamUrl", "http://up"), ("AuthorizerFunctionArn", latchkey.authorizer_arn.as_str())];
         let registry = Registry::new(&map(&parameters)).unwrap();
         assert_eq!(registry.resources.len(), 2);
         assert!(latchkey.functions.contains_key(&registry.authorizer));
         assert!(latchkey.authorizer_arn.ends_with(":function:Authorize:live"), "{}", latchkey.authorizer_arn);
         assert_eq!((registry.cache_seconds, registry.identity_sources), (0, vec![]));
+    }
+
+    /// The template with one more event of a function.
+    fn with_event(event: &str) -> Result<Latchkey, String> {
+        let route = "      Events:\n        Route:";
+        let text = TEMPLATE.1.replacen(route, &format!("      Events:\n        More: {event}\n        Route:"), 1);
+        Latchkey::read(&text, &map(&ISSUER), &BTreeMap::new()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_function_hears_events_of_the_bus_and_is_called_by_the_clock() {
+        let rule = "{Type: EventBridgeRule, Properties: {EventBusName: !Ref Events, Pattern: {source: [latchkey]}}}";
+        let rules = with_event(rule).unwrap().rules;
+        let rule = rules.iter().find(|rule| rule.function == "Generate").unwrap();
+        assert!(rule.pattern.matches(&serde_json::json!({"source": "latchkey"})));
+        for (event, kind) in [
+            ("{Type: Schedule, Properties: {Schedule: rate(15 minutes)}}", Kind::Rule),
+            ("{Type: ScheduleV2, Properties: {ScheduleExpression: rate(15 minutes)}}", Kind::Scheduler),
+        ] {
+            let schedules = with_event(event).unwrap().schedules;
+            let scheduled = schedules.iter().find(|scheduled| scheduled.function == "Generate").unwrap();
+            assert_eq!(scheduled.schedule.name, "GenerateMore");
+            assert_eq!((scheduled.schedule.every, scheduled.schedule.kind), (Duration::from_secs(900), kind));
+        }
+    }
+
+    #[test]
+    fn events_that_would_not_come_on_one_machine_are_an_error() {
+        for (event, error) in [
+            ("{Type: SQS, Properties: {}}", "unknown variant `SQS`"),
+            ("{Type: Schedule, Properties: {Schedule: cron(0 3 * * ? *)}}", "cron(0 3 * * ? *) is not supported"),
+            ("{Type: Schedule, Properties: {Schedule: rate(15 minutes), Input: x}}", "unknown field `Input`"),
+            (
+                "{Type: EventBridgeRule, Properties: {EventBusName: default, Pattern: {}}}",
+                "Events.More.EventBusName: the bus default is not the template's own",
+            ),
+            (
+                "{Type: EventBridgeRule, Properties: {EventBusName: !Ref Events, Pattern: {a: [{suffix: b}]}}}",
+                "Events.More.Pattern: a: {\"suffix\":\"b\"} is not supported",
+            ),
+        ] {
+            let said = with_event(event).unwrap_err();
+            assert!(said.contains(error), "{event}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_that_would_do_something_else_here_is_an_error() {
+        for (part, other, error) in [
+            ("Source: !If [NamesStream", "Source: !If [MakesTable", "Resources.Changes.Properties.Source"),
+            ("Target: !GetAtt Events.Arn", "Target: other", "Resources.Changes.Properties.Target"),
+            ("StartingPosition: TRIM_HORIZON", "StartingPosition: LATEST", "unknown variant `LATEST`"),
+            ("anything-but", "anything-else", "FilterCriteria: dynamodb.NewImage.last_event.S: "),
+            ("<$.dynamodb.NewImage.name.S>", "<aws.pipes.pipe-name>", "InputTemplate: the placeholder"),
+        ] {
+            let text = TEMPLATE.1.replacen(part, other, 1);
+            let said = Latchkey::read(&text, &map(&ISSUER), &BTreeMap::new()).unwrap_err().to_string();
+            assert!(said.contains(error), "{part}: {said}");
+        }
     }
 
     #[test]

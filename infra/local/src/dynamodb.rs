@@ -6,7 +6,8 @@ use crate::server::Stop;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::DisplayErrorContext;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, TimeToLiveSpecification, TimeToLiveStatus,
+    AttributeDefinition, BillingMode, KeySchemaElement, StreamSpecification, StreamViewType, TimeToLiveSpecification,
+    TimeToLiveStatus,
 };
 use dynoxide::Database;
 use latchkey::config::ConfigError;
@@ -46,10 +47,14 @@ pub fn open(file: Option<&Path>) -> Result<Database, DynamoDbError> {
     };
     let failed = |error: &dyn fmt::Display| DynamoDbError(format!("{}: {error}", file.display()));
     let path = file.to_str().ok_or_else(|| failed(&"its path is not UTF-8"))?;
-    let database = Database::new(path).map_err(|error| failed(&error))?;
-    // DynamoDB deletes what is past its time some day; here that is at the next start.
-    database.sweep_ttl().map_err(|error| failed(&error))?;
-    Ok(database)
+    Database::new(path).map_err(|error| failed(&error))
+}
+
+/// Deletes what is past its time, as DynamoDB does some day.
+pub async fn sweep(database: Database) -> Result<(), DynamoDbError> {
+    let swept = tokio::task::spawn_blocking(move || database.sweep_ttl().map(|_| ())).await;
+    let failed = |error: &dyn fmt::Display| DynamoDbError(format!("the time to live: {error}"));
+    swept.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
 }
 
 /// Serves a database until `stop`.
@@ -64,7 +69,7 @@ pub fn serve(listener: TcpListener, database: Database, mut stop: Stop) -> JoinH
     })
 }
 
-/// Makes the table if it is not there.
+/// Makes the table if it is not there, and gives it its stream and its time to live.
 pub async fn ensure_table(client: &Client, table: &Table) -> Result<(), DynamoDbError> {
     let failed = |error: &dyn fmt::Display| DynamoDbError(format!("the table {}: {error}", table.name));
     let attributes = table.attributes.iter().map(|(name, kind)| {
@@ -74,19 +79,31 @@ pub async fn ensure_table(client: &Client, table: &Table) -> Result<(), DynamoDb
         .key
         .iter()
         .map(|(name, kind)| KeySchemaElement::builder().attribute_name(name).key_type(kind.as_str().into()).build());
+    let stream = table.stream.then(|| {
+        StreamSpecification::builder().stream_enabled(true).stream_view_type(StreamViewType::NewAndOldImages).build()
+    });
+    let stream = stream.transpose().map_err(|error| failed(&error))?;
     let created = client
         .create_table()
         .table_name(&table.name)
         .billing_mode(BillingMode::PayPerRequest)
         .deletion_protection_enabled(table.deletion_protection)
+        .set_stream_specification(stream.clone())
         .set_attribute_definitions(Some(attributes.collect::<Result<_, _>>().map_err(|error| failed(&error))?))
         .set_key_schema(Some(key.collect::<Result<_, _>>().map_err(|error| failed(&error))?))
         .send()
         .await;
-    if let Err(error) = created
-        && !error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception())
-    {
-        return Err(failed(&DisplayErrorContext(error)));
+    if let Err(error) = created {
+        if !error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) {
+            return Err(failed(&DisplayErrorContext(error)));
+        }
+        let described = client.describe_table().table_name(&table.name).send().await;
+        let described = described.map_err(|error| failed(&DisplayErrorContext(error)))?;
+        let streams = described.table().is_some_and(|table| table.stream_specification().is_some());
+        if let Some(stream) = stream.filter(|_| !streams) {
+            let update = client.update_table().table_name(&table.name).stream_specification(stream);
+            update.send().await.map_err(|error| failed(&DisplayErrorContext(error)))?;
+        }
     }
     let Some(attribute) = &table.ttl else { return Ok(()) };
     let described = client.describe_time_to_live().table_name(&table.name).send().await;

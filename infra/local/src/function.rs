@@ -19,6 +19,8 @@ pub enum Handler {
     Http(HttpHandler),
     /// Answers authorizer events.
     Authorizer(Arc<authorize::Function>),
+    /// Hears events of the bus and of its schedule.
+    Remind(remind::Function),
 }
 
 /// The functions behind the management API.
@@ -136,6 +138,7 @@ impl Handler {
             "current" => HttpHandler::Current(current::Function::new(environment, client)?),
             "generate" => HttpHandler::Generate(generate::Function::new(environment, client)?),
             "list" => HttpHandler::List(list::Function::new(environment, client)?),
+            "remind" => return Ok(Self::Remind(remind::Function::new(environment, client)?)),
             "revoke" => HttpHandler::Revoke(revoke::Function::new(environment, client)?),
             "rotate" => HttpHandler::Rotate(rotate::Function::new(environment, client)?),
             _ => return Err(HandlerError::UnknownBinary),
@@ -146,7 +149,7 @@ impl Handler {
     fn settle(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
         match self {
             Self::Authorizer(function) => Some(Arc::clone(function).settle()),
-            Self::Http(_) => None,
+            Self::Http(_) | Self::Remind(_) => None,
         }
     }
 
@@ -156,6 +159,11 @@ impl Handler {
                 let event = serde_json::from_slice(event).map_err(error)?;
                 let answer = function.handle(event, now).await.map_err(error)?;
                 serde_json::to_value(answer).map_err(error)
+            }
+            Self::Remind(function) => {
+                let event = serde_json::from_slice(event).map_err(error)?;
+                function.handle(event, now).await.map_err(error)?;
+                Ok(Value::Null)
             }
             Self::Http(function) => function.call(event, now).await,
         }

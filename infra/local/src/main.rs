@@ -42,7 +42,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // One line a request; of the functions only what is amiss, and of libraries nothing that could hold a token.
+    // One line a request and an event; of the functions only what is amiss, and of libraries nothing that could hold a token.
     let filter = latchkey::log::targets(LevelFilter::WARN).with_target("local", LevelFilter::INFO);
     let lines = fmt::layer().without_time().with_target(false).with_ansi(false).with_writer(io::stderr);
     registry().with(filter).with(lines).init();

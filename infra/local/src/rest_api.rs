@@ -441,7 +441,7 @@ mod tests {
                 resource(ResourcePath::Root, "http://up/"),
                 resource(ResourcePath::Proxy, "http://up/{proxy}"),
             ],
-            authorizer: Function::new(Handler::Authorizer(authorizer.into()), Duration::from_secs(1)),
+            authorizer: Function::new(Handler::Authorizer(Arc::new(authorizer)), Duration::from_secs(1)),
             cache: AuthorizerCache::new(vec![], 0),
             responses: GatewayResponses::default(),
             upstream: None,

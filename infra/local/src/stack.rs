@@ -3,13 +3,19 @@
 use crate::authorizer_cache::AuthorizerCache;
 use crate::client::Client;
 use crate::deployment::{FunctionDefinition, Latchkey, Registry};
+use crate::dynamodb::DynamoDbError;
+use crate::event_bus::{EventBus, Rule, Target};
+use crate::events::Events;
 use crate::function::{Function, Handler, HandlerError};
 use crate::http_api::{HttpApi, Route};
 use crate::issuer::{Issuer, SigningKey};
 use crate::jwt::JwtAuthorizer;
 use crate::options::{Data, Options, Ports};
 use crate::rest_api::RestApi;
+use crate::stream::{Stream, StreamError};
 use crate::{dynamodb, server};
+use dynoxide::Database;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::DirBuilder;
@@ -39,6 +45,8 @@ pub struct Stack {
     functions: BTreeMap<String, Function>,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
+    events: Arc<Events>,
+    database: Database,
     dynamodb_stop: watch::Sender<bool>,
     dynamodb: JoinHandle<()>,
 }
@@ -86,15 +94,21 @@ impl Stack {
         let http_api = Arc::new(http_api(&deployment, &functions, &options, api_port)?);
         let issuer =
             Arc::new(Issuer::new(issuer_url, deployment.latchkey.audience().into(), key, Arc::clone(&options.clock)));
-        let table = &deployment.latchkey.table;
-
         let (stop, stopped) = watch::channel(false);
         let (dynamodb_stop, dynamodb_stopped) = watch::channel(false);
-        let dynamodb = dynamodb::serve(dynamodb, database, dynamodb_stopped);
+        let dynamodb = dynamodb::serve(dynamodb, database.clone(), dynamodb_stopped);
+        let table = &deployment.latchkey.table;
         dynamodb::ensure_table(&client, table).await.map_err(failed)?;
+        // What was written before was handed on when the stack before this one stopped. If that was killed, its last
+        // moments were not: no place in the stream is kept for their sake.
+        let stream = Stream::at_end(database.clone(), table.name.clone()).await.map_err(failed)?;
+        let events = Arc::new(events(deployment.latchkey, &functions, stream, &options)?);
+        // DynamoDB deletes what is past its time some day; here that is at the next start, and makes events.
+        dynamodb::sweep(database.clone()).await.map_err(failed)?;
 
         let rest_api = Arc::new(rest_api(deployment.registry, &functions, &options, registry_port)?);
-        let servers = vec![
+        let mut servers = events.run(&stopped);
+        servers.extend([
             server::serve(identity, stopped.clone(), move |request, _| {
                 let issuer = Arc::clone(&issuer);
                 async move { issuer.answer(request).await }
@@ -107,8 +121,8 @@ impl Stack {
                 let api = Arc::clone(&rest_api);
                 async move { api.answer(request, peer).await }
             }),
-        ];
-        Ok(Self { ports, functions, stop, servers, dynamodb_stop, dynamodb })
+        ]);
+        Ok(Self { ports, functions, stop, servers, events, database, dynamodb_stop, dynamodb })
     }
 
     /// Where it listens.
@@ -123,12 +137,34 @@ impl Stack {
         }
     }
 
-    /// Stops everything: the gateways first, so that what they have begun can still reach the table.
+    /// The latest 1,000 events, oldest first.
+    pub fn events(&self) -> Vec<Value> {
+        self.events.latest()
+    }
+
+    /// Returns once everything that has been written so far is handed on as events.
+    pub async fn settle_events(&self) -> Result<(), StreamError> {
+        self.events.settle().await
+    }
+
+    /// Calls every function that has a schedule, by the stack's clock; while the stack runs, the system's calls them too.
+    pub async fn tick(&self) {
+        self.events.tick().await;
+    }
+
+    /// Deletes what is past its time, by the system's clock, as DynamoDB does some day.
+    pub async fn sweep(&self) -> Result<(), DynamoDbError> {
+        dynamodb::sweep(self.database.clone()).await
+    }
+
+    /// Stops everything: the gateways first, so that what they have begun can still reach the table; then what they have
+    /// written is handed on.
     pub async fn shutdown(self) {
         self.stop.send_replace(true);
         for server in self.servers {
             let _ = server.await;
         }
+        let _ = tokio::time::timeout(server::GRACE, self.events.settle()).await;
         self.dynamodb_stop.send_replace(true);
         let mut dynamodb = self.dynamodb;
         // A client of its own that keeps a request open is not waited for.
@@ -226,6 +262,27 @@ fn functions(
 
 fn function(functions: &BTreeMap<String, Function>, name: &str) -> Result<Function, StartError> {
     functions.get(name).cloned().ok_or_else(|| StartError(format!("there is no function {name}")))
+}
+
+/// What becomes of what is written from this place in the stream on.
+fn events(
+    latchkey: Latchkey,
+    functions: &BTreeMap<String, Function>,
+    stream: Stream,
+    options: &Options,
+) -> Result<Events, StartError> {
+    let target = |name: String| Ok::<_, StartError>(Target { function: function(functions, &name)?, name });
+    let rules = latchkey.rules.into_iter();
+    let rules = rules.map(|rule| Ok::<_, StartError>(Rule { pattern: rule.pattern, target: target(rule.function)? }));
+    let schedules = latchkey.schedules.into_iter();
+    let schedules = schedules.map(|scheduled| Ok::<_, StartError>((scheduled.schedule, target(scheduled.function)?)));
+    Ok(Events::new(
+        stream,
+        latchkey.pipes,
+        EventBus::new(rules.collect::<Result<_, _>>()?),
+        schedules.collect::<Result<_, _>>()?,
+        Arc::clone(&options.clock),
+    ))
 }
 
 fn http_api(

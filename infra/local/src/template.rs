@@ -49,19 +49,21 @@ enum Function {
     If,
     Equals,
     Not,
+    Or,
     Select,
     Split,
 }
 
 impl Function {
     /// Tag of the short form, key of the long form.
-    const NAMES: [(&'static str, &'static str, Function); 8] = [
+    const NAMES: [(&'static str, &'static str, Function); 9] = [
         ("Ref", "Ref", Function::Ref),
         ("Sub", "Fn::Sub", Function::Sub),
         ("GetAtt", "Fn::GetAtt", Function::GetAtt),
         ("If", "Fn::If", Function::If),
         ("Equals", "Fn::Equals", Function::Equals),
         ("Not", "Fn::Not", Function::Not),
+        ("Or", "Fn::Or", Function::Or),
         ("Select", "Fn::Select", Function::Select),
         ("Split", "Fn::Split", Function::Split),
     ];
@@ -338,6 +340,10 @@ impl<'a> Evaluated<'a> {
                 [condition] => Value::Bool(!self.truth(condition, place)?),
                 _ => return Err(wrong()),
             },
+            (Function::Or, Node::List(parts)) => {
+                let truths: Result<Vec<bool>, _> = parts.iter().map(|part| self.truth(part, place)).collect();
+                Value::Bool(truths?.contains(&true))
+            }
             (Function::Select, Node::List(parts)) => match parts.as_slice() {
                 [Node::Scalar(index), list] => {
                     let list = self.value(list, place)?.unwrap_or_default();
@@ -488,7 +494,7 @@ Parameters:
   Url: {Type: String, Default: ""}
   Days: {Type: Number, Default: 90}
 Conditions:
-  HasUrl: !Not [!Equals [!Ref Url, ""]]
+  HasUrl: !Or [!Equals [!Ref Days, 1], !Not [!Equals [!Ref Url, ""]]]
 Resources:
   R:
     Type: T

@@ -92,6 +92,8 @@ impl Store {
             .expression_attribute_values(":days", AttributeValue::N(days_left.to_string()))
             .expression_attribute_values(":end", number(due.expires_at))
             .expression_attribute_values(":event", AttributeValue::S(event.into()))
+            // The whole record is more than this function may see.
+            .set_return_values_on_condition_check_failure(None)
             .send()
             .await;
         match update {

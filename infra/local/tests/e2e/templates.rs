@@ -21,6 +21,8 @@ fn resources_with(kind: &str, parameters: &[(&str, &str)]) -> BTreeMap<String, V
     for resource in evaluated.resources().unwrap() {
         evaluated.define(resource.id, resource.id);
         evaluated.define(format!("{}.Arn", resource.id), format!("arn of {}", resource.id));
+        evaluated.define(format!("{}.StreamArn", resource.id), format!("stream of {}", resource.id));
+        evaluated.define(format!("{}.QueueName", resource.id), resource.id);
     }
     let all = evaluated.resources().unwrap();
     let of_kind = all.iter().filter(|resource| resource.kind == kind);
@@ -42,11 +44,13 @@ fn each_functions_role_has_exactly_its_actions_on_the_table_and_its_own_log() {
         ("Current", json!(["dynamodb:GetItem"])),
         ("Generate", json!(["dynamodb:PutItem", "dynamodb:Query"])),
         ("List", json!(["dynamodb:Query"])),
+        ("Remind", json!(["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"])),
         ("Revoke", json!(["dynamodb:Query", "dynamodb:UpdateItem"])),
         ("Rotate", json!(["dynamodb:GetItem", "dynamodb:UpdateItem"])),
     ];
     assert_eq!(functions.keys().collect::<Vec<_>>(), actions.iter().map(|(name, _)| name).collect::<Vec<_>>());
-    assert_eq!(roles.len(), actions.len(), "one role a function");
+    let of_functions = roles.keys().filter(|role| *role != "PipesRole").count();
+    assert_eq!((of_functions, roles.len()), (actions.len(), actions.len() + 1), "one role a function, and the pipes'");
     for (function, actions) in actions {
         assert_eq!(functions[function]["Role"], format!("arn of {function}Role"));
         let role = &roles[&format!("{function}Role")];
@@ -67,8 +71,16 @@ fn each_functions_role_has_exactly_its_actions_on_the_table_and_its_own_log() {
                 "StringEqualsIfExists": {"dynamodb:ReturnValues": ["NONE", "UPDATED_OLD", "UPDATED_NEW"]},
             },
         });
+        let mut queue = table.clone();
+        queue["Condition"] = json!({"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["due"]}});
+        let mut reminded = uses.clone();
+        reminded["Condition"]["ForAllValues:StringEquals"] =
+            json!({"dynamodb:Attributes": ["owner", "id", "expires_at", "last_event", "reminded", "revoked_at"]});
+        let undelivered =
+            json!({"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": "arn of UndeliveredEvents"});
         let expected = match function {
             "Console" => json!([log]),
+            "Remind" => json!([queue, reminded, undelivered, log]),
             function if DECIDING.contains(&function) => json!([table, uses, log]),
             _ => json!([table, log]),
         };
@@ -95,6 +107,7 @@ fn the_table_is_kept_whatever_happens_to_the_stack() {
     assert_eq!(table["SSESpecification"]["SSEEnabled"], true);
     assert_eq!(table["TimeToLiveSpecification"], json!({"AttributeName": "purge_at", "Enabled": true}));
     assert_eq!(table.get("GlobalSecondaryIndexes"), None);
+    assert_eq!(table["StreamSpecification"], json!({"StreamViewType": "NEW_AND_OLD_IMAGES"}));
     let protected = TEMPLATE.split("\n  Tokens:\n").nth(1).unwrap();
     assert!(
         protected.starts_with(
@@ -108,6 +121,16 @@ fn an_existing_table_takes_the_place_of_the_stacks_own_everywhere() {
     let arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/restored";
     let with = |kind| resources_with(kind, &[("ExistingTable", arn)]);
     assert_eq!(with("AWS::DynamoDB::Table"), BTreeMap::new());
+    // Without its stream no events are raised and nobody is reminded: another region does.
+    assert_eq!(with("AWS::Pipes::Pipe"), BTreeMap::new());
+    let due = |functions: BTreeMap<String, Value>| functions["Remind"]["Events"]["Due"]["Properties"]["State"].clone();
+    assert_eq!(due(with("AWS::Serverless::Function")), "DISABLED");
+    let stream = format!("{arn}/stream/2027-01-05T12:00:00.000");
+    let streaming = |kind| resources_with(kind, &[("ExistingTable", arn), ("ExistingTableStreamArn", &stream)]);
+    assert_eq!(due(streaming("AWS::Serverless::Function")), "ENABLED");
+    let pipes = streaming("AWS::Pipes::Pipe");
+    assert!(pipes.len() == 2 && pipes.values().all(|pipe| pipe["Source"] == stream), "{pipes:?}");
+    assert!(streaming("AWS::IAM::Role")["PipesRole"].to_string().contains(&stream));
     for (kind, mentions) in [
         ("AWS::Serverless::Function", "\"TABLE_NAME\":"),
         ("AWS::IAM::Role", "\"dynamodb:"),
@@ -199,7 +222,8 @@ fn every_route_takes_a_session_but_the_page_and_what_a_token_says_of_itself() {
     let functions = resources("AWS::Serverless::Function");
     let mut routes = vec![];
     for (name, function) in &functions {
-        for event in function["Events"].as_object().into_iter().flat_map(|events| events.values()) {
+        let events = function["Events"].as_object().into_iter().flat_map(|events| events.values());
+        for event in events.filter(|event| event["Type"] == "HttpApi") {
             let route = &event["Properties"];
             let open = match &route["Auth"] {
                 Value::Null => false,
@@ -226,4 +250,59 @@ fn every_route_takes_a_session_but_the_page_and_what_a_token_says_of_itself() {
     ];
     assert_eq!(routes, expected.map(|(name, route, open)| (name, route.to_string(), open)));
     assert_eq!(resources("AWS::Serverless::HttpApi")["Api"]["Auth"]["DefaultAuthorizer"], "Session");
+}
+
+#[test]
+fn the_pipes_role_may_read_the_stream_put_events_and_say_what_was_lost() {
+    let role = &resources("AWS::IAM::Role")["PipesRole"];
+    let may = |action: Value, resource: &str| json!({"Effect": "Allow", "Action": action, "Resource": resource});
+    let stream = ["DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"];
+    let expected = json!([
+        may(json!(stream.map(|action| format!("dynamodb:{action}"))), "stream of Tokens"),
+        may(json!(["events:PutEvents"]), "arn of Events"),
+        may(json!(["sqs:SendMessage"]), "arn of UndeliveredEvents"),
+    ]);
+    let policies = role["Policies"].as_array().unwrap();
+    assert_eq!((policies.len(), &policies[0]["PolicyDocument"]["Statement"]), (1, &expected));
+    assert_eq!(
+        role["AssumeRolePolicyDocument"]["Statement"],
+        json!([{
+            "Effect": "Allow", "Principal": {"Service": "pipes.amazonaws.com"}, "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals": {"aws:SourceAccount": "123456789012"}},
+        }])
+    );
+    assert!(
+        role.as_object().unwrap().keys().all(|key| ["AssumeRolePolicyDocument", "Policies"].contains(&key.as_str()))
+    );
+}
+
+#[test]
+fn no_event_is_lost_at_deployment_or_in_silence() {
+    let pipes = resources("AWS::Pipes::Pipe");
+    // More than two readers of one stream are throttled.
+    assert_eq!(pipes.keys().collect::<Vec<_>>(), ["Changes", "Purges"]);
+    for (name, pipe) in &pipes {
+        let stream = &pipe["SourceParameters"]["DynamoDBStreamParameters"];
+        assert_eq!(stream["StartingPosition"], "TRIM_HORIZON", "{name}");
+        assert_eq!(stream["DeadLetterConfig"]["Arn"], "arn of UndeliveredEvents", "{name}");
+        // The stream keeps a day.
+        let age = stream["MaximumRecordAgeInSeconds"].as_i64().unwrap();
+        assert!((1..86_400).contains(&age), "{name}: there is time left to look for what was lost");
+        assert_eq!(pipe["RoleArn"], "arn of PipesRole", "{name}");
+    }
+    let queue = &resources("AWS::SQS::Queue")["UndeliveredEvents"];
+    assert_eq!(*queue, json!({"MessageRetentionPeriod": 14 * 86_400, "SqsManagedSseEnabled": true}));
+    let alarm = &resources("AWS::CloudWatch::Alarm")["EventsLost"];
+    assert_eq!(alarm["Dimensions"], json!([{"Name": "QueueName", "Value": "UndeliveredEvents"}]));
+}
+
+#[test]
+fn both_pipes_say_the_same_of_a_token_and_no_hash() {
+    let pipes = resources("AWS::Pipes::Pipe");
+    let template = |pipe: &str| pipes[pipe]["TargetParameters"]["InputTemplate"].as_str().unwrap().to_owned();
+    let event = "\"<$.dynamodb.NewImage.last_event.S>\"";
+    assert_eq!(template("Changes").replace(event, "\"purged\"").replace("NewImage", "OldImage"), template("Purges"));
+    for secret in ["hash", "retired.", "Image>"] {
+        assert!(!template("Changes").contains(secret), "{secret}");
+    }
 }
