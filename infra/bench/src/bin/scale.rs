@@ -1,5 +1,5 @@
-//! `cargo run --release -p latchkey-bench --bin scale`: what a million authorizations cost, and what the load of a whole
-//! registry does to the table.
+//! `cargo run --release -p latchkey-bench --bin scale`: what a million authorizations cost, what the load of a whole
+//! registry does to the table, and what it costs to say ahead that tokens expire.
 //!
 //! The load is simulated: a million tokens, ten an owner, used as words are (Zipf, exponent 1: the busiest token makes
 //! 7 % of all requests), and instances of the authorizer that a request meets at random, which is the worst that can
@@ -33,6 +33,16 @@ const GB_SECOND: [(&str, f64); 2] = [("arm64", 0.000_013_333_4), ("x86_64", 0.00
 const READS: f64 = 0.125;
 /// Dollars for a million requests to a REST API.
 const GATEWAY: f64 = 3.50;
+
+/// Dollars for a million writes of up to 1 KB, on demand.
+const WRITES: f64 = 0.625;
+/// Dollars for a million events of our own on a bus, and for as many taken from the stream by a pipe.
+const EVENTS: [f64; 2] = [1.00, 0.40];
+/// What one token costs from its creation to its end, if it is told of 30, 7 and 1 days ahead and at it: the creation and
+/// four reminders are events; of the four entries in the queue each is written and taken away, and each is noted on the
+/// record; and the creation wakes `remind` once, for 10 ms.
+const TOLD: usize = 5;
+const WRITTEN: usize = 3 * (TOLD - 1);
 
 /// Memory in MB, and billed milliseconds of an authorization that reads: 4 for DynamoDB and 0.3 of CPU at that size's
 /// share. One from the cache is billed the least there is, 1.
@@ -78,7 +88,19 @@ fn main() -> io::Result<()> {
             writeln!(out)?;
         }
     }
-    writeln!(out, "| the REST API beside it | ${GATEWAY:.2} | ${GATEWAY:.2} | ${GATEWAY:.2} |")
+    writeln!(out, "| the REST API beside it | ${GATEWAY:.2} | ${GATEWAY:.2} | ${GATEWAY:.2} |")?;
+    let [(_, gb_second), _] = GB_SECOND;
+    let woken = INVOCATIONS + 1e6 * 0.010 * 128.0 / 1024.0 * gb_second;
+    let rows = [
+        ("writes", WRITTEN as f64 * WRITES),
+        ("events, through a pipe and on the bus", TOLD as f64 * EVENTS.iter().sum::<f64>()),
+        ("`remind`", woken),
+    ];
+    writeln!(out, "\n| telling of a million tokens' ends, for their whole lives | |\n|---|---|")?;
+    for (what, dollars) in rows {
+        writeln!(out, "| {what} | ${dollars:.2} |")?;
+    }
+    writeln!(out, "| together | ${:.2} |", rows.iter().map(|(_, dollars)| dollars).sum::<f64>())
 }
 
 /// Which token a request comes with: sums of 1, 1/2, 1/3, …

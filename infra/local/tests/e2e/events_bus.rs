@@ -3,6 +3,7 @@
 use crate::harness::Harness;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use http::Method;
 use local::event_pattern::EventPattern;
 use local::options::{Data, Options};
 use serde_json::{Value, json};
@@ -100,6 +101,31 @@ async fn every_later_change_is_an_event_that_says_what_it_was() {
         (&json!("5"), &json!("github"), &json!("https://github.com/a/b?c=<d>"))
     );
     assert_eq!(events[3]["detail"]["days_left"], "7");
+}
+
+#[tokio::test]
+async fn the_whole_life_of_a_token_is_told_without_a_secret() {
+    let stack = Harness::start().await;
+    let alice = stack.session("alice").await;
+    let token = stack.token("alice", json!({"name": "ci \"x\"\\é", "scopes": ["read"]})).await;
+    stack.registry(Method::GET, "/x", Some(&token.text)).await;
+    let path = format!("/tokens/{}", token.id);
+    let rotated = stack.api(Method::POST, &format!("{path}/rotate"), Some(&alice), None).await;
+    stack.registry(Method::GET, "/x", Some(&token.text)).await;
+    stack.stack.settled().await;
+    stack.api(Method::PATCH, &path, Some(&alice), Some(&json!({"name": "new"}))).await;
+    stack.revoke("alice", &token.id).await;
+    stack.revoke("alice", &token.id).await;
+    assert_eq!(heard(&stack).await, ["created", "rotated", "retired_secret_used", "changed", "revoked"]);
+    let events = events(&stack).await;
+    assert_eq!(events[0]["detail"]["name"], "ci \"x\"\\é");
+    assert_eq!((&events[4]["detail"]["revoked_by"], &events[4]["detail"]["name"]), (&json!("owner"), &json!("new")));
+    let all = json!(events).to_string();
+    let new = rotated.json["token"].as_str().unwrap();
+    for secret in [token.secret(), &new[new.len() - 49..new.len() - 6]] {
+        assert!(!all.contains(secret));
+    }
+    assert!(!all.contains("hash") && !all.contains("scopes"));
 }
 
 #[tokio::test]

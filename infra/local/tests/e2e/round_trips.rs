@@ -79,7 +79,9 @@ async fn authorize_reads_nothing_while_its_cache_lasts() {
     for (after, expected) in [(0, 1), (1, 0), (3, 0), (1, 1), (4, 0)] {
         stack.advance(after);
         authorize.invoke(event, stack.now()).await.unwrap();
-        assert_eq!(noted.take().len(), expected, "{after} seconds later");
+        authorize.settled().await;
+        let reads = noted.take().into_iter().filter(|request| request == "GetItem").count();
+        assert_eq!(reads, expected, "{after} seconds later");
     }
 }
 
@@ -119,8 +121,61 @@ async fn revoke_writes_once() {
 }
 
 #[tokio::test]
+async fn revoking_all_reads_a_page_and_writes_each() {
+    assert_eq!(sent("revoke", "all").await, ["Query", "UpdateItem"], "the one that is active");
+    for event in ["all-of-another", "all-of-nobody"] {
+        assert_eq!(sent("revoke", event).await, [] as [&str; 0], "{event}");
+    }
+}
+
+#[tokio::test]
+async fn rotate_and_change_read_and_write_once() {
+    for event in ["rotated", "overlap", "new-end"] {
+        assert_eq!(sent("rotate", event).await, ["GetItem", "UpdateItem"], "{event}");
+    }
+    for event in ["renamed", "narrowed", "sooner"] {
+        assert_eq!(sent("change", event).await, ["GetItem", "UpdateItem"], "{event}");
+    }
+    for (function, event) in
+        [("rotate", "revoked"), ("rotate", "unknown"), ("change", "widened"), ("change", "expired")]
+    {
+        assert_eq!(sent(function, event).await, ["GetItem"], "{function} {event}");
+    }
+    for (function, event) in
+        [("rotate", "foreign"), ("rotate", "not-json"), ("change", "foreign"), ("change", "nothing")]
+    {
+        assert_eq!(sent(function, event).await, [] as [&str; 0], "{function} {event}");
+    }
+}
+
+#[tokio::test]
+async fn a_use_is_noted_after_the_answer_once_in_ten_minutes() {
+    let stack = Harness::start_with(&[("CACHE_SECONDS", "3600")]).await;
+    events::keep_records(&stack).await;
+    let noted = Noted::default();
+    let authorize = stack.function("authorize", noted.client(&stack));
+    let event = &events::events("authorize")["rest-request"];
+    for (after, expected) in [(0, &["GetItem", "UpdateItem"][..]), (1, &[]), (598, &[]), (1, &["UpdateItem"]), (1, &[])]
+    {
+        stack.advance(after);
+        authorize.invoke(event, stack.now()).await.unwrap();
+        authorize.settled().await;
+        assert_eq!(noted.take(), expected, "{after} seconds later");
+    }
+}
+
+#[tokio::test]
+async fn remind_asks_for_what_is_due_and_writes_what_it_hears() {
+    assert_eq!(sent("remind", "created").await, ["PutItem"]);
+    assert_eq!(sent("remind", "due").await, ["Query"]);
+    assert_eq!(sent("remind", "no-end").await, [] as [&str; 0]);
+}
+
+#[tokio::test]
 async fn list_queries_once_a_page() {
     assert_eq!(sent("list", "all").await, ["Query"]);
+    assert_eq!(sent("list", "one").await, ["Query"]);
+    assert_eq!(sent("list", "one-foreign").await, [] as [&str; 0]);
     assert_eq!(sent("list", "foreign-cursor").await, [] as [&str; 0]);
 
     let stack = Harness::start().await;
