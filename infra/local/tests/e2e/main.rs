@@ -13,6 +13,7 @@ mod events_bus;
 mod gateway;
 mod harness;
 mod issuer;
+mod leaks;
 mod life;
 mod limits;
 mod program;
