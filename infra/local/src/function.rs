@@ -26,7 +26,7 @@ pub enum Handler {
 /// The functions behind the management API.
 pub enum HttpHandler {
     /// What ends a token that is presented: `DELETE /tokens/current`, `POST /tokens/burn`, reports of leaks
-    Burn(burn::Function),
+    Burn(Box<burn::Function>),
     /// The page and what belongs to it.
     Console(console::Function),
     /// `GET /tokens/current`
@@ -135,7 +135,7 @@ impl Handler {
     pub fn of(binary: &str, environment: &Environment, client: Client) -> Result<Self, HandlerError> {
         Ok(Self::Http(match binary {
             "authorize" => return Ok(Self::Authorizer(Arc::new(authorize::Function::new(environment, client)?))),
-            "burn" => HttpHandler::Burn(burn::Function::new(environment, client)?),
+            "burn" => HttpHandler::Burn(Box::new(burn::Function::new(environment, client)?)),
             "change" => HttpHandler::Change(change::Function::new(environment, client)?),
             "console" => HttpHandler::Console(console::Function::new(environment)?),
             "current" => HttpHandler::Current(current::Function::new(environment, client)?),
