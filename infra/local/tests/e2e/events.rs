@@ -225,8 +225,8 @@ async fn every_management_event_gets_its_answer() {
 
 #[tokio::test]
 async fn every_event_of_the_bus_is_taken() {
+    // Without records, of which the stack itself would hear.
     let stack = Harness::start().await;
-    keep_records(&stack).await;
     let events = events("remind");
     assert_eq!(events.keys().map(String::as_str).collect::<Vec<_>>(), ["created", "due", "no-end"]);
     for (name, event) in events {
