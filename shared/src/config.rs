@@ -404,7 +404,7 @@ mod tests {
         for text in [digits.to_owned(), digits.to_uppercase()] {
             assert!(of(&text).is_some_and(|hash| hash.matches(&TokenHash::of("secret"))), "{text}");
         }
-        for text in ["", "2bb8", &digits[1..], &format!("{digits}0"), &digits.replacen("2b", "+b", 1)] {
+        for text in ["", "2bb8", digits.get(1..).unwrap(), &format!("{digits}0"), &digits.replacen("2b", "+b", 1)] {
             assert!(of(text).is_none(), "{text}");
         }
     }

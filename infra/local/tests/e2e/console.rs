@@ -169,7 +169,7 @@ async fn the_six_steps_can_be_gone_by_keyboard_alone_at_320_pixels() {
     browser.keys(&enter).await;
     browser.heading("Change “keyboard”").await;
     browser.tab_to("Name").await;
-    browser.keys(&format!("{} 2", Key::End.to_string())).await;
+    browser.keys(&format!("{} 2", Key::End)).await;
     browser.tab_to("Save").await;
     browser.keys(&enter).await;
     browser.see("h2", "keyboard 2").await;
