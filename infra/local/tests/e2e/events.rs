@@ -26,7 +26,7 @@ pub fn events(function: &str) -> BTreeMap<String, Value> {
 }
 
 /// What each management event is answered with.
-pub const STATUS: [(&str, &[(&str, u16)]); 7] = [
+pub const STATUS: [(&str, &[(&str, u16)]); 9] = [
     (
         "change",
         &[
@@ -83,6 +83,22 @@ pub const STATUS: [(&str, &[(&str, u16)]); 7] = [
         ],
     ),
     (
+        "introspect",
+        &[
+            ("active", 200),
+            ("expired", 200),
+            ("json", 400),
+            ("no-caller", 401),
+            ("no-token", 400),
+            ("not-ours", 200),
+            ("revoked", 200),
+            ("revoked-caller", 401),
+            ("twice", 400),
+            ("unknown-token", 200),
+            ("wrong-secret", 200),
+        ],
+    ),
+    (
         "list",
         &[
             ("active", 200),
@@ -127,6 +143,24 @@ pub const STATUS: [(&str, &[(&str, u16)]); 7] = [
             ("rotated", 200),
             ("unknown", 404),
             ("unknown-field", 400),
+        ],
+    ),
+    (
+        "verify",
+        &[
+            ("contradiction", 400),
+            ("envoy", 200),
+            ("envoy-untold", 400),
+            ("expired", 403),
+            ("nginx", 200),
+            ("no-credential", 401),
+            ("nothing-told", 400),
+            ("query-string", 403),
+            ("revoked", 403),
+            ("too-narrow", 403),
+            ("traefik", 200),
+            ("unknown-token", 401),
+            ("wrong-secret", 401),
         ],
     ),
 ];
