@@ -74,6 +74,12 @@ impl Problem {
         Self::plain(401, "urn:latchkey:problem:unauthorized", "Unauthorized", detail)
     }
 
+    /// 401: a report that nobody who may report has signed.
+    pub fn unsigned() -> Self {
+        let detail = "The report is not signed by a key that GitHub has now. Nothing was changed.";
+        Self::plain(401, "urn:latchkey:problem:unsigned", "Not signed", detail.into())
+    }
+
     /// 403: a token that was good once, `expired` or `was revoked` then.
     pub fn ended(name: &str, how: &str, at: Timestamp) -> Self {
         let detail = format!("Token {name} {how} on {at}.");
@@ -142,6 +148,18 @@ impl Problem {
             "Request too large",
             format!("The body has more than {most} bytes."),
         )
+    }
+
+    /// 413: a report of more tokens than are ended at a time.
+    pub fn too_many(most: usize) -> Self {
+        let detail = format!("The report has more than {most} entries. Nothing was changed.");
+        Self::plain(413, "urn:latchkey:problem:too-many", "Too many entries", detail)
+    }
+
+    /// 503: reports cannot be told from forgeries.
+    pub fn no_keys() -> Self {
+        let detail = "GitHub's keys cannot be read now. Nothing was changed; send the report again.";
+        Self::plain(503, "urn:latchkey:problem:no-keys", "Temporarily unavailable", detail.into())
     }
 
     /// 503: the deployment makes no tokens for the time being (`CREATION_PAUSED`).

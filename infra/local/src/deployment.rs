@@ -943,6 +943,7 @@ mod tests {
             binaries,
             [
                 "authorize",
+                "burn",
                 "change",
                 "console",
                 "current",
@@ -956,7 +957,7 @@ mod tests {
             ]
         );
         let open: Vec<_> = latchkey.routes.iter().filter(|route| route.open).map(|route| route.path.as_str()).collect();
-        assert_eq!((latchkey.routes.len(), open.len()), (13, 6), "{open:?}");
+        assert_eq!((latchkey.routes.len(), open.len()), (18, 11), "{open:?}");
         assert_eq!((latchkey.table.ttl.as_deref(), latchkey.table.stream), (Some("purge_at"), true));
         let pipes: Vec<_> = latchkey.pipes.iter().map(|pipe| pipe.name.as_str()).collect();
         assert_eq!(pipes, ["Changes", "Purges"]);

@@ -26,6 +26,8 @@ pub enum Handler {
 
 /// The functions behind the management API.
 pub enum HttpHandler {
+    /// What ends a token that is presented: `DELETE /tokens/current`, `POST /tokens/burn`, reports of leaks
+    Burn(Box<burn::Function>),
     /// The page and what belongs to it.
     Console(console::Function),
     /// `GET /tokens/current`
@@ -138,6 +140,7 @@ impl Handler {
     pub fn of(binary: &str, environment: &Environment, client: Client) -> Result<Self, HandlerError> {
         Ok(Self::Http(match binary {
             "authorize" => return Ok(Self::Authorizer(Arc::new(authorize::Function::new(environment, client)?))),
+            "burn" => HttpHandler::Burn(Box::new(burn::Function::new(environment, client)?)),
             "change" => HttpHandler::Change(change::Function::new(environment, client)?),
             "console" => HttpHandler::Console(console::Function::new(environment)?),
             "current" => HttpHandler::Current(current::Function::new(environment, client)?),
@@ -184,6 +187,7 @@ impl HttpHandler {
         let request: LambdaRequest = serde_json::from_slice(event).map_err(error)?;
         let respond = |request| async move {
             Ok::<_, Infallible>(match self {
+                Self::Burn(function) => function.handle(request, now).await,
                 Self::Console(function) => function.handle(&request),
                 Self::Current(function) => function.handle(request, now).await,
                 Self::Change(function) => function.handle(request, now).await,

@@ -43,7 +43,7 @@ impl Noted {
 
 /// What an event makes a function send.
 async fn sent(function: &str, event: &str) -> Vec<String> {
-    let stack = Harness::start().await;
+    let stack = Harness::start_with(&events::SETTINGS).await;
     events::keep_records(&stack).await;
     let noted = Noted::default();
     let function_under_test = stack.function(function, noted.client(&stack));
@@ -92,6 +92,19 @@ async fn authorize_reads_once_before_the_first_event() {
     let authorize = authorize::Function::new(&Default::default(), noted.client(&stack)).unwrap();
     authorize.connect().await;
     assert_eq!(noted.take(), ["GetItem"]);
+}
+
+#[tokio::test]
+async fn burn_writes_once_a_token_and_asks_nothing_of_what_can_be_none() {
+    for event in ["current", "current-revoked", "current-unknown", "current-wrong-secret"] {
+        assert_eq!(sent("burn", event).await, ["UpdateItem"], "{event}");
+    }
+    for event in ["found", "found-revoked", "found-unknown", "gitlab"] {
+        assert_eq!(sent("burn", event).await, ["UpdateItem"], "{event}");
+    }
+    for event in ["current-no-token", "found-foreign", "found-not-json", "github-unsigned", "gitlab-unknown-caller"] {
+        assert_eq!(sent("burn", event).await, [] as [&str; 0], "{event}");
+    }
 }
 
 #[tokio::test]

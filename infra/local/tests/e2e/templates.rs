@@ -39,6 +39,7 @@ fn each_functions_role_has_exactly_its_actions_on_the_table_and_its_own_log() {
     let functions = resources("AWS::Serverless::Function");
     let actions = [
         ("Authorize", json!(["dynamodb:GetItem"])),
+        ("Burn", json!(["dynamodb:UpdateItem"])),
         ("Change", json!(["dynamodb:GetItem", "dynamodb:UpdateItem"])),
         ("Console", json!([])),
         ("Current", json!(["dynamodb:GetItem"])),
@@ -151,6 +152,8 @@ fn an_existing_table_takes_the_place_of_the_stacks_own_everywhere() {
 fn another(name: &str) -> &'static str {
     match name {
         "ExistingTable" => "arn:aws:dynamodb:eu-west-1:123456789012:table/restored",
+        "GitHubKeysUrl" => "https://keys.example",
+        "GitLabTokenSha256" => "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
         _ => "7",
     }
 }
@@ -220,7 +223,7 @@ fn the_dashboard_is_json_and_shows_every_function() {
 }
 
 #[test]
-fn every_route_takes_a_session_but_the_page_and_what_takes_a_token() {
+fn every_route_takes_a_session_but_the_page_and_those_that_take_a_token_itself() {
     let functions = resources("AWS::Serverless::Function");
     let mut routes = vec![];
     for (name, function) in &functions {
@@ -239,6 +242,11 @@ fn every_route_takes_a_session_but_the_page_and_what_takes_a_token() {
         }
     }
     let expected = [
+        ("Burn", "DELETE /tokens/current", true),
+        ("Burn", "POST /tokens/burn", true),
+        ("Burn", "POST /leaks/github", true),
+        ("Burn", "POST /leaks/gitlab/v1/revoke_tokens", true),
+        ("Burn", "GET /leaks/gitlab/v1/revocable_token_types", true),
         ("Change", "PATCH /tokens/{id}", false),
         ("Console", "GET /console/{file}", true),
         ("Console", "GET /", true),
