@@ -1,7 +1,7 @@
 //! What is said when a request cannot be met: problem details (RFC 9457).
 
 use crate::clock::Timestamp;
-use crate::token;
+use crate::{message, token};
 use serde::Serialize;
 
 /// A refusal or a fault, in words for the caller. It holds nothing that the caller may not see.
@@ -66,12 +66,12 @@ impl Problem {
 
     /// 401: no token, or none that is known.
     pub fn unauthorized() -> Self {
-        Self::plain(
-            401,
-            "urn:latchkey:problem:unauthorized",
-            "Unauthorized",
-            "A token is needed, and none that is known was sent.".into(),
-        )
+        Self::unauthorized_since(message::no_token(None))
+    }
+
+    /// 401: a token that is known and does not do, for this reason.
+    pub fn unauthorized_since(detail: String) -> Self {
+        Self::plain(401, "urn:latchkey:problem:unauthorized", "Unauthorized", detail)
     }
 
     /// 401: a report that nobody who may report has signed.

@@ -30,7 +30,7 @@ pub const SETTINGS: [(&str, &str); 1] =
     [("GITLAB_TOKEN_SHA256", "39ca0cce9d4d44cedfc90de9784f249f5adbb35b01dbc813e22dcafc59bf9901")];
 
 /// What each management event is answered with. A report that GitHub signed is none of them: its key is GitHub's alone.
-pub const STATUS: [(&str, &[(&str, u16)]); 8] = [
+pub const STATUS: [(&str, &[(&str, u16)]); 10] = [
     (
         "burn",
         &[
@@ -110,6 +110,22 @@ pub const STATUS: [(&str, &[(&str, u16)]); 8] = [
         ],
     ),
     (
+        "introspect",
+        &[
+            ("active", 200),
+            ("expired", 200),
+            ("json", 400),
+            ("no-caller", 401),
+            ("no-token", 400),
+            ("not-ours", 200),
+            ("revoked", 200),
+            ("revoked-caller", 401),
+            ("twice", 400),
+            ("unknown-token", 200),
+            ("wrong-secret", 200),
+        ],
+    ),
+    (
         "list",
         &[
             ("active", 200),
@@ -154,6 +170,24 @@ pub const STATUS: [(&str, &[(&str, u16)]); 8] = [
             ("rotated", 200),
             ("unknown", 404),
             ("unknown-field", 400),
+        ],
+    ),
+    (
+        "verify",
+        &[
+            ("contradiction", 400),
+            ("envoy", 200),
+            ("envoy-untold", 400),
+            ("expired", 403),
+            ("nginx", 200),
+            ("no-credential", 401),
+            ("nothing-told", 400),
+            ("query-string", 403),
+            ("revoked", 403),
+            ("too-narrow", 403),
+            ("traefik", 200),
+            ("unknown-token", 401),
+            ("wrong-secret", 401),
         ],
     ),
 ];

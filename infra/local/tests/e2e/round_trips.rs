@@ -116,6 +116,41 @@ async fn current_reads_once() {
 }
 
 #[tokio::test]
+async fn verify_reads_once_and_introspect_twice() {
+    for event in ["nginx", "envoy", "too-narrow", "expired", "unknown-token", "wrong-secret"] {
+        assert_eq!(sent("verify", event).await, ["GetItem"], "{event}");
+    }
+    for event in ["no-credential", "query-string", "nothing-told", "contradiction"] {
+        assert_eq!(sent("verify", event).await, [] as [&str; 0], "{event}");
+    }
+    for event in ["active", "expired", "unknown-token", "wrong-secret"] {
+        assert_eq!(sent("introspect", event).await, ["GetItem", "GetItem"], "{event}");
+    }
+    for event in ["not-ours", "no-token", "json", "revoked-caller"] {
+        assert_eq!(sent("introspect", event).await, ["GetItem"], "the caller's, {event}");
+    }
+    assert_eq!(sent("introspect", "no-caller").await, [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn what_verify_and_introspect_see_is_noted_after_their_answers() {
+    let stack = Harness::start().await;
+    events::keep_records(&stack).await;
+    for (function, event, expected) in [
+        ("verify", "nginx", &["GetItem", "UpdateItem"][..]),
+        ("introspect", "active", &["GetItem", "GetItem", "UpdateItem"]),
+    ] {
+        let noted = Noted::default();
+        // Later than the use before has to be.
+        stack.advance(600);
+        let function_under_test = stack.function(function, noted.client(&stack));
+        function_under_test.invoke(&events::events(function)[event], stack.now()).await.unwrap();
+        function_under_test.settled().await;
+        assert_eq!(noted.take(), expected, "{function}");
+    }
+}
+
+#[tokio::test]
 async fn generate_counts_and_writes() {
     assert_eq!(sent("generate", "created").await, ["Query", "PutItem"]);
     for event in ["no-name", "past", "too-many-scopes", "not-json", "no-caller"] {

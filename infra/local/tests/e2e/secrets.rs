@@ -17,6 +17,17 @@ async fn neither_the_table_nor_any_log_line_holds_a_token_or_a_secret() {
         stack.registry(Method::PUT, "/npm/x", Some(&token.text)).await;
         stack.registry(Method::GET, "/npm/x", Some(&stack.with_another_secret(token))).await;
         stack.registry(Method::GET, &format!("/npm/x?t={}", token.text), None).await;
+        for uri in [format!("/npm/x?t={}", token.text), format!("/{}", token.text), token.text.clone()] {
+            let authorization = format!("Bearer {}", token.text);
+            let told = [
+                ("x-original-method", "GET"),
+                ("x-original-uri", uri.as_str()),
+                ("authorization", authorization.as_str()),
+            ];
+            stack.api_with(Method::GET, "/verify", None, &told, json!(null)).await;
+            let prefixed = format!("/verify/{}", token.text);
+            stack.api_with(Method::GET, &prefixed, None, &told, json!(null)).await;
+        }
         let pasted = json!({"name": token.text, "scopes": [token.text]});
         stack.api(Method::POST, "/tokens", Some(&alice), Some(&pasted)).await;
         stack.api(Method::DELETE, &format!("/tokens/{}", token.text), Some(&alice), None).await;

@@ -31,7 +31,7 @@ fn resources_with(kind: &str, parameters: &[(&str, &str)]) -> BTreeMap<String, V
 }
 
 /// The functions that decide about requests to the registry.
-const DECIDING: [&str; 1] = ["Authorize"];
+const DECIDING: [&str; 3] = ["Authorize", "Introspect", "Verify"];
 
 #[test]
 fn each_functions_role_has_exactly_its_actions_on_the_table_and_its_own_log() {
@@ -44,10 +44,12 @@ fn each_functions_role_has_exactly_its_actions_on_the_table_and_its_own_log() {
         ("Console", json!([])),
         ("Current", json!(["dynamodb:GetItem"])),
         ("Generate", json!(["dynamodb:PutItem", "dynamodb:Query"])),
+        ("Introspect", json!(["dynamodb:GetItem"])),
         ("List", json!(["dynamodb:Query"])),
         ("Remind", json!(["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"])),
         ("Revoke", json!(["dynamodb:Query", "dynamodb:UpdateItem"])),
         ("Rotate", json!(["dynamodb:GetItem", "dynamodb:UpdateItem"])),
+        ("Verify", json!(["dynamodb:GetItem"])),
     ];
     assert_eq!(functions.keys().collect::<Vec<_>>(), actions.iter().map(|(name, _)| name).collect::<Vec<_>>());
     let of_functions = roles.keys().filter(|role| *role != "PipesRole").count();
@@ -250,11 +252,14 @@ fn every_route_takes_a_session_but_the_page_and_those_that_take_a_token_itself()
         ("Console", "GET /", true),
         ("Current", "GET /tokens/current", true),
         ("Generate", "POST /tokens", false),
+        ("Introspect", "POST /introspect", true),
         ("List", "GET /tokens", false),
         ("List", "GET /tokens/{id}", false),
         ("Revoke", "DELETE /tokens", false),
         ("Revoke", "DELETE /tokens/{id}", false),
         ("Rotate", "POST /tokens/{id}/rotate", false),
+        ("Verify", "ANY /verify/{proxy+}", true),
+        ("Verify", "GET /verify", true),
     ];
     assert_eq!(routes, expected.map(|(name, route, open)| (name, route.to_string(), open)));
     assert_eq!(resources("AWS::Serverless::HttpApi")["Api"]["Auth"]["DefaultAuthorizer"], "Session");
