@@ -44,7 +44,10 @@ impl Noted {
 /// What an event makes a function send.
 async fn sent(function: &str, event: &str) -> Vec<String> {
     let stack = Harness::start_with(&events::SETTINGS).await;
-    events::keep_records(&stack).await;
+    // The stack's own `remind` would hear of records, and take part.
+    if function != "remind" {
+        events::keep_records(&stack).await;
+    }
     let noted = Noted::default();
     let function_under_test = stack.function(function, noted.client(&stack));
     assert_eq!(noted.take(), [] as [&str; 0], "{function} asks before it is asked");
