@@ -10,6 +10,8 @@ mod credentials;
 mod data;
 mod events;
 mod events_bus;
+mod faults;
+mod faulty;
 mod gateway;
 mod harness;
 mod issuer;
