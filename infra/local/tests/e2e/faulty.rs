@@ -23,6 +23,8 @@ pub enum Fault {
     Late(Duration),
     /// It is refused, as by a table that has too much to do: 400, and this type.
     Throttled(&'static str),
+    /// A new record's id is another's.
+    Taken,
     /// This status, and nothing was done.
     Status(u16),
     /// 500, and it was done all the same.
@@ -69,6 +71,10 @@ pub const FAST: [Fault; 15] = [
     Fault::WrongBody,
     Fault::WrongChecksum,
 ];
+
+/// The record that has the id: with 32 bytes of nothing for a hash.
+const TAKEN: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
+    "message":"The conditional request failed","Item":{"hash":{"B":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}}}"#;
 
 struct Plan {
     first: VecDeque<Fault>,
@@ -156,6 +162,7 @@ async fn serve(mut client: TcpStream, dynamodb: u16, plan: &Mutex<Plan>, late: &
                 400,
                 &format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{kind}","message":"Too much at once."}}"#),
             )),
+            Fault::Taken => Some(answer(400, TAKEN)),
             Fault::Status(500) => Some(answer(
                 500,
                 r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"The request failed."}"#,
