@@ -15,6 +15,7 @@ mod harness;
 mod issuer;
 mod life;
 mod limits;
+mod openapi;
 mod program;
 mod readme;
 mod registry;
