@@ -2,6 +2,7 @@
 
 use crate::events::{self, STATUS};
 use crate::harness::{self, Harness};
+use crate::leaks::{self, GitHub, Signer};
 use http::Method;
 use jsonschema::Validator;
 use local::deployment::Latchkey;
@@ -12,27 +13,6 @@ use std::path::Path;
 use std::process::Command;
 
 const DOCUMENT: &str = include_str!("../../../openapi.yaml");
-
-/// What of the document the service does not have yet: routes, and types of problems.
-const NOT_YET: &[&str] = &[
-    "DELETE /tokens/current",
-    "POST /tokens/burn",
-    "POST /leaks/github",
-    "POST /leaks/gitlab/v1/revoke_tokens",
-    "GET /leaks/gitlab/v1/revocable_token_types",
-    "POST /introspect",
-    "GET /verify",
-    "DELETE /verify/{proxy}",
-    "GET /verify/{proxy}",
-    "HEAD /verify/{proxy}",
-    "OPTIONS /verify/{proxy}",
-    "PATCH /verify/{proxy}",
-    "POST /verify/{proxy}",
-    "PUT /verify/{proxy}",
-    "urn:latchkey:problem:no-keys",
-    "urn:latchkey:problem:too-many",
-    "urn:latchkey:problem:unsigned",
-];
 
 /// The methods that `ANY` stands for.
 const ANY: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
@@ -177,13 +157,9 @@ fn routes() -> BTreeSet<(String, bool)> {
 #[test]
 fn the_document_has_the_templates_routes_and_no_others() {
     let document = Document::read();
-    let mut documented: BTreeSet<_> =
+    let documented: BTreeSet<_> =
         document.operations().iter().map(|operation| (operation.key.clone(), operation.takes_a_session())).collect();
-    let (routes, all) = (routes(), documented.len());
-    documented.retain(|(key, _)| !NOT_YET.contains(&key.as_str()));
-    assert_eq!(documented, routes);
-    let missing = NOT_YET.iter().filter(|name| !name.starts_with("urn:")).count();
-    assert_eq!(all, routes.len() + missing, "what the service has by now is no longer to be named as missing");
+    assert_eq!(documented, routes());
 }
 
 #[test]
@@ -267,12 +243,13 @@ fn problems(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn the_document_has_every_type_of_problem_that_there_is() {
-    let mut documented = problems(DOCUMENT);
     let there_are = problems(include_str!("../../../../shared/src/problem.rs"));
-    for missing in NOT_YET.iter().filter(|name| name.starts_with("urn:")) {
-        assert!(documented.remove(missing), "{missing}");
-    }
-    assert_eq!(documented, there_are);
+    assert_eq!(problems(DOCUMENT), there_are);
+}
+
+/// A body of so many bytes.
+fn padded(body: &str, length: usize) -> String {
+    body.to_owned() + &" ".repeat(length - body.len())
 }
 
 #[tokio::test]
@@ -334,7 +311,7 @@ async fn the_documents_limits_are_those_that_are_kept() {
     ] {
         let most = document.number(&format!("/paths/{place}/requestBody/x-max-bytes"));
         for (length, taken) in [(most, true), (most + 1, false)] {
-            let reply = stack.api_raw(method.clone(), path, Some(&session), format!("{body:length$}").into()).await;
+            let reply = stack.api_raw(method.clone(), path, Some(&session), padded(body, length).into()).await;
             assert_eq!((reply.status < 300, reply.status == 413), (taken, !taken), "{place}: {reply:?}");
         }
     }
@@ -350,30 +327,41 @@ async fn the_documents_limits_are_those_that_are_kept() {
 
 #[tokio::test]
 async fn the_documents_limits_of_reports_are_those_that_are_kept() {
-    if NOT_YET.contains(&"POST /tokens/burn") {
-        return;
-    }
     let document = Document::read();
-    // SHA-256 of "gitlab".
-    let hash = "9d96d9d5b1addd7e7e6119a23b1e5b5f68545312bfecb21d1cdc6af22b8628b8";
-    let stack = Harness::start_with(&[("GITLAB_TOKEN_SHA256", hash)]).await;
-    let gitlab = "/leaks/gitlab/v1/revoke_tokens";
+    let signer = Signer::new("now");
+    let github = GitHub::start(&[signer.listed(true)]).await;
+    let settings = [("GITHUB_KEYS_URL", github.url.as_str()), ("GITLAB_TOKEN_SHA256", &leaks::hash("gitlab"))];
+    let stack = Harness::start_with(&settings).await;
     let post = async |path: &str, body: String| {
-        let request = http::Request::post(path).header("authorization", "gitlab");
-        harness::send(stack.stack.ports().api, request.body(body.into()).unwrap()).await.status
+        let signature = signer.sign(body.as_bytes());
+        let request = http::Request::post(path)
+            .header("authorization", "gitlab")
+            .header("github-public-key-identifier", "now")
+            .header("github-public-key-signature", signature);
+        harness::send(stack.stack.ports().api, request.body(body.into()).unwrap()).await
     };
-    for (path, body) in [("/tokens/burn", r#"{"token": "x"}"#), (gitlab, "[]")] {
+    let (burn, github, gitlab) = ("/tokens/burn", "/leaks/github", "/leaks/gitlab/v1/revoke_tokens");
+    for (path, body, taken) in [(burn, r#"{"token": "x"}"#, 204), (github, "[]", 200), (gitlab, "[]", 204)] {
         let place = format!("/paths/{}/post/requestBody/x-max-bytes", path.replace('/', "~1"));
         let most = document.number(&place);
-        for (length, status) in [(most, 204), (most + 1, 413)] {
-            assert_eq!(post(path, format!("{body:length$}")).await, status, "{path} {length}");
+        for (length, status) in [(most, taken), (most + 1, 413)] {
+            assert_eq!(post(path, padded(body, length)).await.status, status, "{path} {length}");
+        }
+    }
+    let most = document.number("/components/schemas/GitHubReport/maxItems");
+    for (many, status) in [(most, 200), (most + 1, 413)] {
+        let report = vec![json!({"type": "latchkey_token", "token": "x", "url": "", "source": "content"}); many];
+        let reply = post(github, json!(report).to_string()).await;
+        assert_eq!(reply.status, status, "{many}");
+        if many == most {
+            document.check("/components/schemas/GitHubFeedback", &reply.json, "what GitHub is told");
         }
     }
     let most = document.number("/components/schemas/GitLabReport/maxItems");
     let kind = &document.0["components"]["schemas"]["GitLabType"]["const"];
     for (many, status) in [(most, 204), (most + 1, 413)] {
         let report = vec![json!({"type": kind, "token": "x", "location": "y"}); many];
-        assert_eq!(post(gitlab, json!(report).to_string()).await, status, "{many}");
+        assert_eq!(post(gitlab, json!(report).to_string()).await.status, status, "{many}");
     }
 }
 
@@ -382,16 +370,18 @@ async fn schemathesis_finds_no_violation() {
     if harness::lacks(&["schemathesis"]) {
         return;
     }
-    let mut document = Document::read();
-    for missing in NOT_YET.iter().filter_map(|name| name.split_once(' ')) {
-        let path = document.0["paths"].get_mut(missing.1).unwrap().as_object_mut().unwrap();
-        path.remove(&missing.0.to_lowercase()).unwrap();
-    }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("openapi.json");
-    std::fs::write(&file, document.0.to_string()).unwrap();
+    std::fs::write(&file, Document::read().0.to_string()).unwrap();
 
-    let settings = [("MAX_ACTIVE_TOKENS", "100000"), ("ALLOW_NO_EXPIRY", "true"), ("ADMIN_GROUP", "admins")];
+    let github = GitHub::start(&[Signer::new("now").listed(true)]).await;
+    let settings = [
+        ("MAX_ACTIVE_TOKENS", "100000"),
+        ("ALLOW_NO_EXPIRY", "true"),
+        ("ADMIN_GROUP", "admins"),
+        ("GITHUB_KEYS_URL", &github.url),
+        ("GITLAB_TOKEN_SHA256", &leaks::hash("gitlab")),
+    ];
     // At a time of its own: the examples in the document are of then.
     let stack = Harness::start_with(&settings).await;
     let wish = |name: &str| json!({"name": name, "scopes": ["read", "write"]});
