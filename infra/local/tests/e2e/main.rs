@@ -22,6 +22,7 @@ mod life;
 mod limits;
 mod model;
 mod nginx;
+mod openapi;
 mod program;
 mod races;
 mod readme;
