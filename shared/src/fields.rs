@@ -38,8 +38,7 @@ impl Fields {
         })?;
         let unknown = map.iter().filter(|(field, _)| !fields.contains(&field.as_str()));
         let only = format!("only {}", fields.join(", "));
-        let errors =
-            unknown.map(|(field, value)| FieldError::new(shown_name(field), Some(&shown(value)), only.as_str()));
+        let errors = unknown.map(|(field, value)| FieldError::new(field, Some(&shown(value)), only.as_str()));
         Ok(Self { errors: errors.collect(), map })
     }
 
@@ -217,9 +216,4 @@ fn shown(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
-}
-
-/// An unknown field's name may be anything, a pasted token as well.
-fn shown_name(field: &str) -> String {
-    if token::is_in(field) || field.chars().count() > MOST_NAME { "(an unknown field)".into() } else { field.into() }
 }

@@ -29,10 +29,16 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// `given` is shortened to 80 characters, and left out if it holds anything like a token.
+    /// `given` is shortened to 80 characters, and left out if it holds anything like a token. So is a name, since that of
+    /// an unknown field or parameter may be anything.
     pub fn new(field: impl Into<String>, given: Option<&str>, allowed: impl Into<String>) -> Self {
-        Self { field: field.into(), given: given.map(repeatable), allowed: allowed.into() }
+        Self { field: named(field.into()), given: given.map(repeatable), allowed: allowed.into() }
     }
+}
+
+fn named(field: String) -> String {
+    const MOST: usize = 100;
+    if token::is_in(&field) || field.chars().count() > MOST { "(an unknown field)".into() } else { field }
 }
 
 fn repeatable(given: &str) -> String {

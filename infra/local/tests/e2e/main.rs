@@ -21,5 +21,6 @@ mod registry;
 mod reminders;
 mod round_trips;
 mod secrets;
+mod supply_chain;
 mod templates;
 mod tokens;
