@@ -179,6 +179,8 @@ fn list<T: FromStr>(
     let (mut read, mut errors) = (vec![], vec![]);
     for (i, value) in list.iter().enumerate() {
         let item = match value {
+            // The path of a scope may look like one, and would be kept and shown.
+            Value::String(text) if token::is_in(text) => Err((text.clone(), "nothing that holds a token".into())),
             Value::String(text) => text.parse().map_err(|error| (text.clone(), wrong(error))),
             other => Err((shown(other), "a string".into())),
         };

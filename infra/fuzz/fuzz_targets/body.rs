@@ -9,7 +9,7 @@ use latchkey::scope::{Scope, Scopes};
 use latchkey::source::Block;
 use latchkey::token::{Token, is_in};
 use latchkey_fuzz::sample::{ACTIVE, SCOPES, token};
-use latchkey_fuzz::{assert_no_token_in, environment, now, table, wait};
+use latchkey_fuzz::{assert_no_token_within, environment, now, table, wait};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
@@ -63,13 +63,13 @@ fn check(response: &Response<lambda_http::Body>, changes: bool) {
     let answer: Value = serde_json::from_str(text).expect("JSON");
     let written = table::written();
     // What the table is told holds no token.
-    written.iter().for_each(|written| assert_no_token_in(written));
+    written.iter().for_each(assert_no_token_within);
     if !response.status().is_success() {
         assert!([400, 409, 413].contains(&response.status().as_u16()), "{text}");
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         assert_eq!(answer["status"], response.status().as_u16());
         assert!(written.is_empty(), "refused and written all the same");
-        assert_no_token_in(text);
+        assert_no_token_within(&answer);
         for error in answer["errors"].as_array().into_iter().flatten() {
             assert!(error["field"].as_str().is_some_and(|field| !field.is_empty()), "{text}");
             assert!(error["allowed"].as_str().is_some_and(|allowed| !allowed.is_empty()), "{text}");
@@ -95,7 +95,7 @@ fn check(response: &Response<lambda_http::Body>, changes: bool) {
         let own = Scopes::new(SCOPES.map(|scope| scope.parse().expect("a scope"))).expect("scopes");
         assert!(scopes.iter().all(|scope| own.cover(scope)), "{text}");
         assert!(end <= now().plus_days(30), "{text}");
-        assert_no_token_in(text);
+        assert_no_token_within(&answer);
     } else {
         let token: Token = answer["token"].as_str().expect("a token").parse().expect("a token");
         assert_eq!(answer["id"], token.id().as_str());

@@ -10,7 +10,7 @@ use latchkey::scope::{ReadByPost, Scopes};
 use latchkey::source::{Block, SourceAddresses};
 use latchkey::token::Prefix;
 use latchkey_fuzz::sample::{ACTIVE, BLOCKS, BOUND, BOUND_SCOPES, SCOPES};
-use latchkey_fuzz::{assert_no_token_in, environment, iam, now, table, wait};
+use latchkey_fuzz::{assert_no_token_in, assert_no_token_within, environment, iam, now, table, wait};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use std::sync::{Arc, LazyLock};
@@ -93,7 +93,7 @@ fn answer(function: &Arc<Function>, event: Result<Event, serde_json::Error>) -> 
         answer
     });
     for written in table::written() {
-        assert_no_token_in(&written);
+        assert_no_token_within(&written);
     }
     answer.map(|answer| serde_json::to_value(&answer).expect("an answer is JSON"))
 }

@@ -8,6 +8,7 @@ pub mod table;
 
 use latchkey::clock::Timestamp;
 use latchkey::config::Environment;
+use serde_json::Value;
 use std::future::Future;
 use std::sync::OnceLock;
 use tokio::runtime::{Builder, Runtime};
@@ -30,7 +31,20 @@ pub fn environment(more: &[(&str, &str)]) -> Environment {
     usual.iter().chain(more).map(|(name, value)| (name.to_string(), value.to_string())).collect()
 }
 
-/// That an answer repeats nothing like a token.
+/// That no name and no text in an answer or a request holds anything like a token.
+pub fn assert_no_token_within(value: &Value) {
+    match value {
+        Value::String(text) => assert_no_token_in(text),
+        Value::Array(list) => list.iter().for_each(assert_no_token_within),
+        Value::Object(map) => map.iter().for_each(|(name, value)| {
+            assert_no_token_in(name);
+            assert_no_token_within(value);
+        }),
+        _ => {}
+    }
+}
+
+/// That a text repeats nothing like a token.
 pub fn assert_no_token_in(text: &str) {
     assert!(!latchkey::token::is_in(text), "something like a token is repeated: {text}");
 }

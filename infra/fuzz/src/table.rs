@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
 
 /// What was written since it was last asked.
-static WRITTEN: Mutex<Vec<String>> = Mutex::new(vec![]);
+static WRITTEN: Mutex<Vec<Value>> = Mutex::new(vec![]);
 
 /// A client of it.
 pub fn client() -> Client {
@@ -25,7 +25,7 @@ pub fn client() -> Client {
 }
 
 /// What was written since this was last called: whole requests.
-pub fn written() -> Vec<String> {
+pub fn written() -> Vec<Value> {
     std::mem::take(&mut WRITTEN.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -49,7 +49,7 @@ impl HttpConnector for Table {
                 json!({"Count": items.len(), "ScannedCount": items.len(), "Items": items})
             }
             _ => {
-                let written = String::from_utf8_lossy(body).into_owned();
+                let written = serde_json::from_slice(body).expect("the SDK writes JSON");
                 WRITTEN.lock().unwrap_or_else(PoisonError::into_inner).push(written);
                 json!({})
             }

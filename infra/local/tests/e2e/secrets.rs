@@ -55,7 +55,9 @@ async fn no_refusal_repeats_a_token_wherever_it_was_put() {
     let token = stack.token("alice", json!({"name": "t", "scopes": ["read:npm/*"]})).await;
     let alice = stack.session("alice").await;
     let text = token.text.as_str();
-    let fields = json!({text: text, "name": text, "scopes": [text], "expires_at": text, "source_addresses": [text]});
+    let scope = format!("read:npm/{text}");
+    let fields =
+        json!({text: text, "name": text, "scopes": [text, scope], "expires_at": text, "source_addresses": [text]});
     let answers = [
         stack.registry(Method::GET, &format!("/pypi/{text}"), Some(text)).await,
         stack.registry(Method::GET, &format!("/npm//{text}"), Some(text)).await,
@@ -64,6 +66,7 @@ async fn no_refusal_repeats_a_token_wherever_it_was_put() {
         stack.api(Method::GET, &format!("/tokens?status={text}"), Some(&alice), None).await,
         stack.api(Method::GET, &format!("/tokens/{text}"), Some(&alice), None).await,
         stack.api(Method::POST, "/tokens", Some(&alice), Some(&fields)).await,
+        stack.api(Method::POST, "/tokens", Some(&alice), Some(&json!({"name": "t", "scopes": [scope]}))).await,
         stack.api(Method::POST, &format!("/tokens/{}/rotate", token.id), Some(&alice), Some(&fields)).await,
         stack.api(Method::PATCH, &format!("/tokens/{}", token.id), Some(&alice), Some(&fields)).await,
     ];
