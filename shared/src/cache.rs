@@ -5,7 +5,7 @@ use crate::id::TokenId;
 use crate::record::Record;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The most records kept: some 1 KB each, so that they stay small beside the 128 MB of the smallest function.
 const MOST: usize = 10_000;
@@ -14,13 +14,20 @@ const MOST: usize = 10_000;
 #[derive(Debug)]
 pub struct Cache {
     seconds: u32,
-    records: Mutex<HashMap<TokenId, (Timestamp, Arc<Record>)>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    records: HashMap<TokenId, (Timestamp, Arc<Record>)>,
+    /// The latest moment that was seen.
+    latest: Option<Timestamp>,
 }
 
 impl Cache {
     /// Keeps records for so many seconds; 0 keeps none.
     pub fn new(seconds: u32) -> Self {
-        Self { seconds, records: Mutex::default() }
+        Self { seconds, kept: Mutex::default() }
     }
 
     /// A record that was read at most `CACHE_SECONDS` ago.
@@ -28,8 +35,8 @@ impl Cache {
         if self.seconds == 0 {
             return None;
         }
-        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        records.get(&id).filter(|(read_at, _)| self.is_fresh(*read_at, now)).map(|(_, record)| record.clone())
+        let kept = self.kept(now);
+        kept.records.get(&id).filter(|(read_at, _)| self.is_fresh(*read_at, now)).map(|(_, record)| record.clone())
     }
 
     /// Keeps a record that was asked for at this moment.
@@ -37,7 +44,8 @@ impl Cache {
         if self.seconds == 0 {
             return;
         }
-        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept(now);
+        let records = &mut kept.records;
         if records.len() >= MOST {
             records.retain(|_, (read_at, _)| self.is_fresh(*read_at, now));
         }
@@ -47,9 +55,72 @@ impl Cache {
         records.insert(record.id, (now, record));
     }
 
-    /// A clock that was set back makes nothing fresh.
+    /// What is kept. A clock that was set back cannot tell how old that is, so all of it goes. (An instance on Lambda
+    /// answers one request at a time, so that its moments come in order.)
+    fn kept(&self, now: Timestamp) -> MutexGuard<'_, Kept> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.latest > Some(now) {
+            kept.records.clear();
+        }
+        kept.latest = Some(now);
+        kept
+    }
+
     fn is_fresh(&self, read_at: Timestamp, now: Timestamp) -> bool {
         let age = i128::from(now.as_millis()) - i128::from(read_at.as_millis());
         (0..i128::from(self.seconds) * 1000).contains(&age)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::id::OwnerKey;
+    use crate::record::{Retired, Times};
+    use crate::scope::Scopes;
+    use crate::source::SourceAddresses;
+    use crate::token::TokenHash;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(1_800_000_000 + secs)
+    }
+
+    fn record() -> Arc<Record> {
+        Arc::new(Record {
+            id: TokenId::new(OwnerKey::of("https://issuer.example", "alice"), at(0), 0),
+            subject: "alice".into(),
+            hash: TokenHash::NONE,
+            retired: Retired::default(),
+            name: "ci".into(),
+            scopes: Scopes::new(["read".parse().unwrap()]).unwrap(),
+            source_addresses: SourceAddresses::default(),
+            times: Times { created_at: at(0), rotated_at: None, expires_at: None, revoked_at: None },
+            revoked_by: None,
+            leak_url: None,
+            last_use: None,
+        })
+    }
+
+    #[test]
+    fn a_record_is_fresh_for_its_seconds_and_not_one_more() {
+        let (cache, record) = (Cache::new(60), record());
+        let id = record.id;
+        cache.put(record, at(0));
+        let last = Timestamp::from_millis(at(59).as_secs() * 1000 + 999);
+        assert!(cache.get(id, last).is_some());
+        assert!(cache.get(id, at(60)).is_none());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nothing_fresh() {
+        let (cache, record) = (Cache::new(60), record());
+        let id = record.id;
+        cache.put(Arc::clone(&record), at(0));
+        assert!(cache.get(id, at(-1)).is_none(), "read in the future");
+        assert!(cache.get(id, at(0)).is_none(), "and it stays gone");
+        cache.put(record, at(0));
+        assert!(cache.get(id, at(70)).is_none());
+        assert!(cache.get(id, at(50)).is_none(), "what was stale once");
     }
 }

@@ -32,6 +32,12 @@ impl Timestamp {
         Self { millis: secs.clamp(0, LAST) * 1000 }
     }
 
+    /// From seconds since the epoch; `None` if that is not between 1970 and 9999. Today's milliseconds, taken for seconds,
+    /// are not.
+    pub fn exactly(secs: i64) -> Option<Self> {
+        (0..=LAST).contains(&secs).then(|| Self::from_secs(secs))
+    }
+
     /// From milliseconds since the epoch.
     pub fn from_millis(millis: i64) -> Self {
         Self { millis: millis.clamp(0, LAST * 1000 + 999) }
@@ -59,13 +65,14 @@ impl Timestamp {
     }
 
     /// Reads an RFC 3339 time with any offset (fractions of a second are dropped), or a date `YYYY-MM-DD`, which
-    /// stands for the last second of that day, UTC. `None` for anything else.
+    /// stands for the last second of that day, UTC. `None` for anything else. A leap second (`23:59:60` UTC at the end of a
+    /// month) is the second before it: the epoch has no other for it.
     pub fn parse(text: &str) -> Option<Self> {
         let moment = match OffsetDateTime::parse(text, &Rfc3339) {
             Ok(moment) => moment,
             Err(_) => date(text)?.with_time(Time::from_hms(23, 59, 59).ok()?).assume_utc(),
         };
-        (0..=LAST).contains(&moment.unix_timestamp()).then(|| Self::from_secs(moment.unix_timestamp()))
+        Self::exactly(moment.unix_timestamp())
     }
 }
 
@@ -142,6 +149,72 @@ mod tests {
         ] {
             assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_leap_second_is_the_second_before_it_and_only_where_there_can_be_one() {
+        for text in ["2016-12-31T23:59:60Z", "2016-12-31T23:59:60.9Z", "2017-01-01T01:59:60+02:00"] {
+            assert_eq!(read(text).as_deref(), Some("2016-12-31T23:59:59Z"), "{text}");
+        }
+        assert_eq!(read("2027-06-30T23:59:60Z").as_deref(), Some("2027-06-30T23:59:59Z"), "nobody knows yet");
+        for text in
+            ["2027-06-29T23:59:60Z", "2027-06-30T22:59:60Z", "2027-06-30T23:59:61Z", "2027-07-01T23:59:60+02:00"]
+        {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn months_have_the_days_that_they_have() {
+        for (date, last) in [("2027-04", 30), ("2027-02", 28), ("2028-02", 29), ("2100-02", 28), ("2400-02", 29)] {
+            let end = format!("{date}-{last}T23:59:59Z");
+            assert_eq!(read(&format!("{date}-{last}")).as_deref(), Some(end.as_str()));
+            assert_eq!(read(&end).as_deref(), Some(end.as_str()));
+            assert_eq!(read(&format!("{date}-{}", last + 1)), None, "{date}");
+            assert_eq!(read(&format!("{date}-{}T00:00:00Z", last + 1)), None, "{date}");
+        }
+    }
+
+    #[test]
+    fn an_offset_is_arithmetic_and_knows_no_daylight_saving() {
+        // In Berlin there is no 02:30 on the first of these days, and there are two on the second.
+        for (text, moment) in [
+            ("2027-03-28T02:30:00+01:00", "2027-03-28T01:30:00Z"),
+            ("2027-10-31T02:30:00+02:00", "2027-10-31T00:30:00Z"),
+            ("2027-10-31T02:30:00+01:00", "2027-10-31T01:30:00Z"),
+            ("2027-01-01T00:00:00+14:00", "2026-12-31T10:00:00Z"),
+            ("2027-12-31T23:59:59-12:00", "2028-01-01T11:59:59Z"),
+            ("2027-01-01T00:00:00-00:00", "2027-01-01T00:00:00Z"),
+            ("1970-01-01T00:30:00+00:30", "1970-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(moment), "{text}");
+        }
+        for text in ["2027-01-01T00:00:00+24:00", "2027-01-01T00:00:00+0100", "2027-01-01T24:00:00Z"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_calendar_begins_in_1970_and_ends_with_9999() {
+        assert_eq!(read("9999-12-31").as_deref(), Some("9999-12-31T23:59:59Z"));
+        for text in [
+            "9999-12-31T23:59:59-00:01",
+            "10000-01-01",
+            "10000-01-01T00:00:00Z",
+            "+10000-01-01",
+            "0000-01-01",
+            "-0001-01-01",
+            "1970-01-01T00:00:00+00:01",
+            "9223372036854775807",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        for secs in [i64::MIN, -1, 253_402_300_800, i64::MAX] {
+            assert_eq!(Timestamp::exactly(secs), None);
+        }
+        // Milliseconds that were taken for seconds.
+        assert_eq!(Timestamp::exactly(1_800_000_000_000), None);
+        assert_eq!(Timestamp::exactly(1_800_000_000), Some(Timestamp::from_millis(1_800_000_000_000)));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod caller;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod context;
 pub mod credential;
 pub mod decision;
 pub mod fields;

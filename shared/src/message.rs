@@ -67,6 +67,12 @@ pub fn whole_grant(record: &Record, console: Option<&str>) -> String {
     format!("Token {name} grants {grants}{bound}. This request needs more. {}", another(console))
 }
 
+/// No token, or none that is known.
+pub fn no_token(console: Option<&str>) -> String {
+    let place = console.map(|url| format!(" Create one at {url}")).unwrap_or_default();
+    format!("A token is needed, and none that is known was sent.{place}")
+}
+
 /// A token in the query string.
 pub fn in_query(console: Option<&str>) -> String {
     let place = console.map(|url| format!(" at {url}")).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! What is said when a request cannot be met: problem details (RFC 9457).
 
 use crate::clock::Timestamp;
-use crate::token;
+use crate::{message, token};
 use serde::Serialize;
 
 /// A refusal or a fault, in words for the caller. It holds nothing that the caller may not see.
@@ -73,12 +73,18 @@ impl Problem {
 
     /// 401: no token, or none that is known.
     pub fn unauthorized() -> Self {
-        Self::plain(
-            401,
-            "urn:latchkey:problem:unauthorized",
-            "Unauthorized",
-            "A token is needed, and none that is known was sent.".into(),
-        )
+        Self::unauthorized_since(message::no_token(None))
+    }
+
+    /// 401: a token that is known and does not do, for this reason.
+    pub fn unauthorized_since(detail: String) -> Self {
+        Self::plain(401, "urn:latchkey:problem:unauthorized", "Unauthorized", detail)
+    }
+
+    /// 401: a report that nobody who may report has signed.
+    pub fn unsigned() -> Self {
+        let detail = "The report is not signed by a key that GitHub has now. Nothing was changed.";
+        Self::plain(401, "urn:latchkey:problem:unsigned", "Not signed", detail.into())
     }
 
     /// 403: a token that was good once, `expired` or `was revoked` then.
@@ -149,6 +155,18 @@ impl Problem {
             "Request too large",
             format!("The body has more than {most} bytes."),
         )
+    }
+
+    /// 413: a report of more tokens than are ended at a time.
+    pub fn too_many(most: usize) -> Self {
+        let detail = format!("The report has more than {most} entries. Nothing was changed.");
+        Self::plain(413, "urn:latchkey:problem:too-many", "Too many entries", detail)
+    }
+
+    /// 503: reports cannot be told from forgeries.
+    pub fn no_keys() -> Self {
+        let detail = "GitHub's keys cannot be read now. Nothing was changed; send the report again.";
+        Self::plain(503, "urn:latchkey:problem:no-keys", "Temporarily unavailable", detail.into())
     }
 
     /// 503: the deployment makes no tokens for the time being (`CREATION_PAUSED`).

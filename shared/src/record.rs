@@ -44,7 +44,8 @@ pub struct Record {
 pub struct Retired {
     /// SHA-256 of the tokens, newest first, at most [`MAX_RETIRED`].
     pub hashes: Vec<TokenHash>,
-    /// The newest of them is good before this moment; all the others are not. So at most two secrets are ever good.
+    /// The newest of them is good before this moment; all the others are not. So at most two secrets are ever good. A
+    /// rotation without an overlap has its own second here.
     pub overlap_ends_at: Option<Timestamp>,
 }
 
@@ -62,13 +63,22 @@ pub enum Secret {
 impl Record {
     /// What this secret is to the token at this moment. Each comparison takes constant time.
     pub fn secret(&self, presented: &TokenHash, now: Timestamp) -> Secret {
-        let overlaps = self.retired.overlap_ends_at.is_some_and(|end| now < end);
+        // An overlap that ended as it began was none: a clock that is set back must not make one of it.
+        let overlaps = self.retired.overlap_ends_at.is_some_and(|end| now < end && self.times.rotated_at < Some(end));
         match self.retired.hashes.iter().position(|hash| hash.matches(presented)) {
             _ if self.hash.matches(presented) => Secret::Good,
             Some(0) if overlaps => Secret::Good,
             Some(_) => Secret::Retired,
             None => Secret::Wrong,
         }
+    }
+
+    /// The second from which on a secret that is good now is none any more: after the token's last second; or, of the
+    /// secret before the `current` one, once its overlap ends. `None`: never.
+    pub fn ends_before(&self, current: bool, lifetime: &Lifetime) -> Option<Timestamp> {
+        let end = self.times.end(lifetime).map(|last| Timestamp::from_secs(last.as_secs().saturating_add(1)));
+        let overlap = self.retired.overlap_ends_at.filter(|_| !current);
+        end.into_iter().chain(overlap).min()
     }
 }
 
@@ -262,6 +272,31 @@ mod tests {
         assert_eq!(of(Some("2026-12-01"), None, at("2026-01-08T23:59:59Z"), &week), "active");
         assert_eq!(of(Some("2026-12-01"), None, at("2026-01-09T00:00:00Z"), &week), "expired");
         assert_eq!(of(None, None, at("2026-01-09T00:00:00Z"), &week), "expired");
+    }
+
+    #[test]
+    fn the_longest_life_is_counted_in_days_and_never_leaves_the_calendar() {
+        let latest = |made, max_days| Lifetime { max_days, ..YEAR }.latest(at(made)).to_string();
+        assert_eq!(latest("2028-02-29T12:00:00Z", 365), "2029-02-28T23:59:59Z");
+        assert_eq!(latest("2027-02-28T23:59:59Z", 366), "2028-02-29T23:59:59Z");
+        assert_eq!(latest("2027-01-31T00:00:00Z", 1), "2027-02-01T23:59:59Z");
+        assert_eq!(latest("2027-01-01T00:00:00Z", 36_500), "2126-12-08T23:59:59Z");
+        assert_eq!(latest("9990-01-01T00:00:00Z", 36_500), "9999-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn a_record_is_kept_for_its_retention_and_never_beyond_the_calendar() {
+        assert_eq!(purge_at(at("2028-01-30T23:59:59Z"), 30).to_string(), "2028-02-29T23:59:59Z");
+        assert_eq!(purge_at(at("9999-12-31"), 36_500).to_string(), "9999-12-31T23:59:59Z");
+        assert_eq!(purge_at(Timestamp::from_secs(i64::MAX), u32::MAX).to_string(), "9999-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn a_clock_set_back_ends_no_end_that_somebody_willed() {
+        let (made, later) = (at("2026-01-01T12:00:00Z"), Some("2026-06-01T12:00:00Z"));
+        assert_eq!(of(None, later, made, &YEAR), "revoked", "in the future, by this clock");
+        // Nor does a token that was made in the future live by another rule.
+        assert_eq!(of(Some("2026-02-01"), None, at("2025-01-01T00:00:00Z"), &YEAR), "active");
     }
 
     #[test]

@@ -108,8 +108,10 @@ pub struct Revocation {
 pub enum Presented {
     /// A good secret; its token is revoked now.
     Revoked,
-    /// A secret that was good once: its token was revoked before, or got another one.
+    /// A secret of a token that was revoked before.
     Ended,
+    /// A secret that its token no longer has. The token goes on with another one.
+    Retired,
     /// No token's secret.
     Unknown,
 }
@@ -315,7 +317,11 @@ impl Store {
         let Some(found) = condition_failed(&error) else { return Err(error.into()) };
         let Some(item) = found else { return Ok(Presented::Unknown) };
         let was = hash(item)?.matches(presented) || retired(item)?.hashes.iter().any(|hash| hash.matches(presented));
-        Ok(if was { Presented::Ended } else { Presented::Unknown })
+        Ok(match (was, times(item)?.revoked_at) {
+            (false, _) => Presented::Unknown,
+            (true, Some(_)) => Presented::Ended,
+            (true, None) => Presented::Retired,
+        })
     }
 
     fn revocation(&self, id: TokenId, revocation: &Revocation) -> UpdateItemFluentBuilder {

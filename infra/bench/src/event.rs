@@ -16,6 +16,9 @@ use serde_json::json;
 /// The table's name.
 pub const TABLE: &str = "latchkey";
 
+/// The stage of the API.
+pub const STAGE: &str = "arn:aws:execute-api:eu-west-1:123456789012:abcdef1234/prod";
+
 /// Five of them, as a team's pipeline has.
 const SCOPES: [&str; 5] =
     ["read:*", "write:npm/@acme/*", "write:pypi/simple/acme/", "write:cargo/api/v1/crates/new", "read:v2/team/app/*"];
@@ -45,7 +48,7 @@ pub async fn prepare(port: u16) -> Result<Events, Error> {
     Store::new(client, TABLE.into()).create(&record(&token)?, None).await?;
     let key = json!({"owner": token.id().owner().as_str(), "id": token.id().ulid()});
     Ok(Events {
-        authorize: serde_json::to_vec(&rest_request(&token))?.into(),
+        authorize: serde_json::to_vec(&rest_request(token.expose(), "GET", "npm/@acme%2fx", "192.0.2.1"))?.into(),
         get_item: serde_json::to_vec(&key)?.into(),
     })
 }
@@ -75,16 +78,17 @@ pub fn record(token: &Token) -> Result<Record, Error> {
     })
 }
 
-/// With the headers that npm sends and those that the gateway and CloudFront add.
-fn rest_request(token: &Token) -> serde_json::Value {
+/// The event for this method, and this path without its leading slash, from this address: with the headers that npm sends
+/// and those that the gateway and CloudFront add.
+pub fn rest_request(token: &str, method: &str, path: &str, address: &str) -> serde_json::Value {
     let headers = [
         ("Accept", "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"),
         ("Accept-Encoding", "gzip, deflate, br"),
-        ("Authorization", &format!("Bearer {}", token.expose())),
+        ("Authorization", &format!("Bearer {token}")),
         ("Host", "abcdef1234.execute-api.eu-west-1.amazonaws.com"),
         ("User-Agent", "npm/11.19.0 node/v22.20.0 linux x64 workspaces/false ci/github-actions"),
         ("X-Amzn-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700"),
-        ("X-Forwarded-For", "192.0.2.1"),
+        ("X-Forwarded-For", address),
         ("X-Forwarded-Port", "443"),
         ("X-Forwarded-Proto", "https"),
         ("npm-command", "install"),
@@ -94,30 +98,30 @@ fn rest_request(token: &Token) -> serde_json::Value {
     let multi: serde_json::Map<_, _> = headers.iter().map(|(name, value)| (name.to_string(), json!([value]))).collect();
     json!({
         "type": "REQUEST",
-        "methodArn": "arn:aws:execute-api:eu-west-1:123456789012:abcdef1234/prod/GET/npm/@acme%2fx",
+        "methodArn": format!("{STAGE}/{method}/{path}"),
         "resource": "/{proxy+}",
-        "path": "/npm/@acme%2fx",
-        "httpMethod": "GET",
+        "path": format!("/{path}"),
+        "httpMethod": method,
         "headers": single,
         "multiValueHeaders": multi,
         "queryStringParameters": {},
         "multiValueQueryStringParameters": {},
-        "pathParameters": {"proxy": "npm/@acme%2fx"},
+        "pathParameters": {"proxy": path},
         "stageVariables": {},
         "requestContext": {
             "resourceId": "05c7jb",
             "resourcePath": "/{proxy+}",
-            "httpMethod": "GET",
+            "httpMethod": method,
             "extendedRequestId": "Vx2nUHgWDoEFfIA=",
             "requestTime": "24/Nov/2026:12:00:00 +0000",
-            "path": "/prod/npm/@acme%2fx",
+            "path": format!("/prod/{path}"),
             "accountId": "123456789012",
             "protocol": "HTTP/1.1",
             "stage": "prod",
             "domainPrefix": "abcdef1234",
             "requestTimeEpoch": 1_795_521_600_000_i64,
             "requestId": "f1a6b9f0-7c4f-4a9b-9d4e-0c1d2e3f4a5b",
-            "identity": {"sourceIp": "192.0.2.1", "userAgent": "npm/11.19.0 node/v22.20.0 linux x64"},
+            "identity": {"sourceIp": address, "userAgent": "npm/11.19.0 node/v22.20.0 linux x64"},
             "domainName": "abcdef1234.execute-api.eu-west-1.amazonaws.com",
             "apiId": "abcdef1234"
         }

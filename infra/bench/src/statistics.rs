@@ -12,6 +12,11 @@ pub fn p95(of: &[Duration]) -> Duration {
     quantile(of, 0.95)
 }
 
+/// Of a hundred, one took longer.
+pub fn p99(of: &[Duration]) -> Duration {
+    quantile(of, 0.99)
+}
+
 /// The smallest that at least this part of all does not exceed; zero of none.
 fn quantile(of: &[Duration], part: f64) -> Duration {
     let mut sorted = of.to_vec();

@@ -111,8 +111,9 @@ impl<T: Clone> AuthorizerCache<T> {
         answers.insert(key.0, (now, answer));
     }
 
+    /// A clock that was set back makes nothing hold.
     fn holds(&self, since: Timestamp, now: Timestamp) -> bool {
-        now.as_millis().saturating_sub(since.as_millis()) < self.ttl_millis
+        now.as_millis().checked_sub(since.as_millis()).is_some_and(|age| age < self.ttl_millis)
     }
 }
 
@@ -146,6 +147,7 @@ mod tests {
         keep(&cache, &alice, "yes", at(0));
         assert_eq!(cache.look_up(&alice, at(59)), Lookup::Found("yes"));
         assert!(matches!(cache.look_up(&alice, at(60)), Lookup::Missing(_)));
+        assert!(matches!(cache.look_up(&alice, at(-1)), Lookup::Missing(_)), "the clock was set back");
     }
 
     #[test]

@@ -117,8 +117,8 @@ fn optional<'a>(item: &'a Item, name: &'static str) -> Result<Option<&'a str>, S
 
 pub(super) fn time(item: &Item, name: &'static str) -> Result<Option<Timestamp>, StoreError> {
     let Some(value) = item.get(name) else { return Ok(None) };
-    let secs = value.as_n().ok().and_then(|secs| secs.parse().ok());
-    secs.map(|secs| Some(Timestamp::from_secs(secs))).ok_or(StoreError::Corrupt(name))
+    let time = value.as_n().ok().and_then(|secs| secs.parse().ok()).and_then(Timestamp::exactly);
+    time.map(Some).ok_or(StoreError::Corrupt(name))
 }
 
 pub(super) fn number(time: Timestamp) -> AttributeValue {

@@ -143,7 +143,7 @@ async fn an_address_without_a_route_is_not_found_and_says_nothing_else() {
     let stack = Harness::start().await;
     let alice = stack.session("alice").await;
     for (method, path) in
-        [(Method::GET, "/other"), (Method::PUT, "/tokens"), (Method::GET, "/tokens/"), (Method::DELETE, "/tokens")]
+        [(Method::GET, "/other"), (Method::PUT, "/tokens"), (Method::GET, "/tokens/"), (Method::DELETE, "/tokens/")]
     {
         let reply = stack.api(method.clone(), path, Some(&alice), None).await;
         assert_eq!((reply.status, &reply.json), (404, &json!({"message": "Not Found"})), "{method} {path}");

@@ -238,8 +238,18 @@ impl Harness {
         Store::new(self.dynamodb(), "latchkey".into())
     }
 
-    /// Everything in the table.
+    /// The records in the table.
     pub async fn items(&self) -> Vec<HashMap<String, AttributeValue>> {
+        let (records, _) = self.table().await;
+        records
+    }
+
+    /// The table: records, and what waits to be said of tokens.
+    pub async fn table(&self) -> (Vec<HashMap<String, AttributeValue>>, Vec<HashMap<String, AttributeValue>>) {
+        self.everything().await.into_iter().partition(|item| item["owner"].as_s().unwrap() != "due")
+    }
+
+    async fn everything(&self) -> Vec<HashMap<String, AttributeValue>> {
         let scan = self.dynamodb().scan().table_name("latchkey").into_paginator().items().send();
         scan.collect::<Result<_, _>>().await.unwrap()
     }

@@ -24,7 +24,7 @@ fn said(stack: &Harness, token: &Token) -> Vec<String> {
 }
 
 async fn queue(stack: &Harness) -> usize {
-    stack.items().await.iter().filter(|item| item["owner"].as_s().unwrap() == "due").count()
+    stack.table().await.1.len()
 }
 
 fn until(expires_at: &str) -> Value {
