@@ -38,8 +38,7 @@ impl Fields {
         })?;
         let unknown = map.iter().filter(|(field, _)| !fields.contains(&field.as_str()));
         let only = format!("only {}", fields.join(", "));
-        let errors =
-            unknown.map(|(field, value)| FieldError::new(shown_name(field), Some(&shown(value)), only.as_str()));
+        let errors = unknown.map(|(field, value)| FieldError::new(field, Some(&shown(value)), only.as_str()));
         Ok(Self { errors: errors.collect(), map })
     }
 
@@ -182,6 +181,8 @@ fn list<T: FromStr>(
     let (mut read, mut errors) = (vec![], vec![]);
     for (i, value) in list.iter().enumerate() {
         let item = match value {
+            // The path of a scope may look like one, and would be kept and shown.
+            Value::String(text) if token::is_in(text) => Err((text.clone(), "nothing that holds a token".into())),
             Value::String(text) => text.parse().map_err(|error| (text.clone(), wrong(error))),
             other => Err((shown(other), "a string".into())),
         };
@@ -219,9 +220,4 @@ fn shown(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
-}
-
-/// An unknown field's name may be anything, a pasted token as well.
-fn shown_name(field: &str) -> String {
-    if token::is_in(field) || field.chars().count() > MOST_NAME { "(an unknown field)".into() } else { field.into() }
 }

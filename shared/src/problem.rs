@@ -29,10 +29,17 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// `given` is shortened to 80 characters, and left out if it holds anything like a token.
+    /// `given` is shortened to 80 characters, and left out if it holds anything like a token. So is a name, since that of
+    /// an unknown field or parameter may be anything, and nothing.
     pub fn new(field: impl Into<String>, given: Option<&str>, allowed: impl Into<String>) -> Self {
-        Self { field: field.into(), given: given.map(repeatable), allowed: allowed.into() }
+        Self { field: named(field.into()), given: given.map(repeatable), allowed: allowed.into() }
     }
+}
+
+fn named(field: String) -> String {
+    const MOST: usize = 100;
+    let fits = (1..=MOST).contains(&field.chars().count()) && !token::is_in(&field);
+    if fits { field } else { "(an unknown field)".into() }
 }
 
 fn repeatable(given: &str) -> String {
@@ -175,5 +182,21 @@ impl Problem {
 
     fn plain(status: u16, kind: &'static str, title: &'static str, detail: String) -> Self {
         Self { kind, title, status, detail, errors: vec![] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_unknown_field_is_repeated_where_it_is_one() {
+        let token = format!("lk_{}_{}", "0".repeat(43), "a".repeat(49));
+        let named = |field: &str| FieldError::new(field, None, "").field;
+        assert_eq!(named("subject"), "subject");
+        assert_eq!(named(&"é".repeat(100)), "é".repeat(100));
+        for unnamed in ["", &"é".repeat(101), &token, &format!("x {token}")] {
+            assert_eq!(named(unnamed), "(an unknown field)");
+        }
     }
 }

@@ -31,6 +31,7 @@ mod reminders;
 mod round_trips;
 mod secrets;
 mod sequences;
+mod supply_chain;
 mod templates;
 mod time;
 mod tokens;

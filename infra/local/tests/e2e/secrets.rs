@@ -68,3 +68,30 @@ async fn neither_the_table_nor_any_log_line_holds_a_token_or_a_secret() {
         assert_eq!(item["hash"].as_b().unwrap().as_ref().len(), 32);
     }
 }
+
+#[tokio::test]
+async fn no_refusal_repeats_a_token_wherever_it_was_put() {
+    let stack = Harness::start().await;
+    let token = stack.token("alice", json!({"name": "t", "scopes": ["read:npm/*"]})).await;
+    let alice = stack.session("alice").await;
+    let text = token.text.as_str();
+    let scope = format!("read:npm/{text}");
+    let fields =
+        json!({text: text, "name": text, "scopes": [text, scope], "expires_at": text, "source_addresses": [text]});
+    let answers = [
+        stack.registry(Method::GET, &format!("/pypi/{text}"), Some(text)).await,
+        stack.registry(Method::GET, &format!("/npm//{text}"), Some(text)).await,
+        stack.registry(Method::GET, &format!("/npm/x?t={text}"), Some(text)).await,
+        stack.api(Method::GET, &format!("/tokens?{text}=x"), Some(&alice), None).await,
+        stack.api(Method::GET, &format!("/tokens?status={text}"), Some(&alice), None).await,
+        stack.api(Method::GET, &format!("/tokens/{text}"), Some(&alice), None).await,
+        stack.api(Method::POST, "/tokens", Some(&alice), Some(&fields)).await,
+        stack.api(Method::POST, "/tokens", Some(&alice), Some(&json!({"name": "t", "scopes": [scope]}))).await,
+        stack.api(Method::POST, &format!("/tokens/{}/rotate", token.id), Some(&alice), Some(&fields)).await,
+        stack.api(Method::PATCH, &format!("/tokens/{}", token.id), Some(&alice), Some(&fields)).await,
+    ];
+    for (i, answer) in answers.iter().enumerate() {
+        assert!(answer.status >= 400, "{i}: {}", answer.status);
+        assert!(!answer.json.to_string().contains(token.secret()), "{i}: {}", answer.json);
+    }
+}
