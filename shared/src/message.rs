@@ -4,6 +4,7 @@
 use crate::clock::Timestamp;
 use crate::record::Record;
 use crate::scope::{Action, Scopes};
+use crate::token;
 use std::net::IpAddr;
 
 /// The most characters of a path or of a list of scopes that are repeated.
@@ -38,13 +39,13 @@ pub fn foreign_address(record: &Record, from: Option<IpAddr>, console: Option<&s
 pub fn too_narrow(record: &Record, action: Action, path: &str, console: Option<&str>) -> String {
     let (name, grants) = (plain(&record.name), grants(&record.scopes));
     // Of the root alone there is no scope.
-    let needed = if path == "/" { "*".into() } else { shorten(&plain(path.trim_start_matches('/'))) };
+    let needed = if path == "/" { "*".into() } else { repeated(path.trim_start_matches('/')) };
     format!("Token {name} grants {grants}. This request needs {}:{needed}. {}", action.as_str(), another(console))
 }
 
 /// No token would do for this request.
 pub fn not_plain(record: &Record, path: &str) -> String {
-    let (name, path) = (plain(&record.name), shorten(&plain(path)));
+    let (name, path) = (plain(&record.name), repeated(path));
     format!("Token {name} is fine, but the path {path} is not: it has empty, dot or doubly encoded segments.")
 }
 
@@ -83,6 +84,11 @@ fn grants(scopes: &Scopes) -> String {
     shorten(&scopes.to_string())
 }
 
+/// A path as it may be shown. Some clients put tokens into paths (`/t/TOKEN/…`), and who reads this may be a log.
+fn repeated(path: &str) -> String {
+    if token::is_in(path) { "(a path with a token in it)".into() } else { shorten(&plain(path)) }
+}
+
 /// ASCII without quotes, backslashes, `<` or `>`; a `?` for everything else.
 fn plain(text: &str) -> String {
     let fits = |c: char| c == ' ' || (c.is_ascii_graphic() && !"\"'\\<>`".contains(c));
@@ -102,6 +108,13 @@ mod tests {
     fn a_name_of_any_characters_becomes_one_plain_line() {
         assert_eq!(plain("ci \"x\\\u{202e}é🦀<b>"), "ci ?x?????b?");
         assert_eq!(plain("ci (main) @acme/x"), "ci (main) @acme/x");
+    }
+
+    #[test]
+    fn a_path_with_a_token_in_it_is_not_repeated() {
+        let token = format!("lk_{}_{}", "0".repeat(43), "a".repeat(49));
+        assert!(!repeated(&format!("/t/{token}/noarch")).contains(&token));
+        assert_eq!(repeated("/npm/@acme%2fx"), "/npm/@acme%2fx");
     }
 
     #[test]
