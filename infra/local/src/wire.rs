@@ -70,6 +70,9 @@ pub fn percent_decoded(text: &str) -> Cow<'_, str> {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy()
 }
 
+/// The headers by which a gateway tells of the connection.
+pub const FORWARDED: [&str; 3] = ["x-forwarded-for", "x-forwarded-port", "x-forwarded-proto"];
+
 /// Adds what the gateway tells of the connection. It appends to a client's own `X-Forwarded-For`, as API Gateway does:
 /// only the last address there is to be believed.
 pub fn add_forwarded(headers: &mut HeaderMap, peer: SocketAddr, port: u16) {
