@@ -19,7 +19,10 @@ const TOLD: [&str; 5] = [
 async fn a_client_can_neither_set_nor_double_nor_take_away_what_the_registry_is_told() {
     let (registry, stack, token) = front().await;
     let port = stack.stack.ports().registry;
-    let forged: String = TOLD.iter().flat_map(|name| [format!("{name}: root\r\n"), format!("{}: root\r\n", name.to_uppercase())]).collect();
+    let forged: String = TOLD
+        .iter()
+        .flat_map(|name| [format!("{name}: root\r\n"), format!("{}: root\r\n", name.to_uppercase())])
+        .collect();
     let all = format!("authorization, x-forwarded-for, x-forwarded-proto, x-forwarded-port, host, {}", TOLD.join(", "));
     for (case, headers) in [
         ("set twice", forged.clone()),
@@ -28,7 +31,9 @@ async fn a_client_can_neither_set_nor_double_nor_take_away_what_the_registry_is_
         ("in two lines", format!("Connection: {all}\r\nConnection: X-Latchkey-Subject ,\r\n{forged}")),
         ("by a proxy's name", format!("Proxy-Connection: {all}\r\nKeep-Alive: {all}\r\nTE: {all}\r\n")),
     ] {
-        let request = format!("GET /x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{headers}Connection: close\r\n\r\n");
+        let request = format!(
+            "GET /x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{headers}Connection: close\r\n\r\n"
+        );
         let answer = raw(port, request.as_bytes()).await;
         assert_eq!(status(&answer), "200", "{case}: {answer}");
         let (_, _, seen) = registry.last();
@@ -48,7 +53,15 @@ async fn where_a_request_comes_from_is_what_the_gateway_sees() {
     let (registry, stack, _) = front().await;
     let wish = json!({"name": "t", "scopes": ["read"], "source_addresses": ["203.0.113.0/24"]});
     let token = stack.token("alice", wish).await.text;
-    for name in ["x-forwarded-for", "forwarded", "x-real-ip", "true-client-ip", "cf-connecting-ip", "x-client-ip", "x-cluster-client-ip"] {
+    for name in [
+        "x-forwarded-for",
+        "forwarded",
+        "x-real-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+    ] {
         for value in ["203.0.113.7", "for=203.0.113.7", "203.0.113.7, 203.0.113.8"] {
             let request = Request::get("/x").header("authorization", &token).header(name, value);
             let reply = stack.registry_raw(request.body(Full::default()).unwrap()).await;
@@ -111,7 +124,11 @@ async fn nobody_becomes_somebody_by_the_headers_that_a_gateway_would_set() {
         let listed = stack.api_with(Method::GET, "/tokens", Some(&alice), &headers, json!({})).await;
         assert_eq!((listed.status, &listed.json["tokens"]), (200, &json!([])), "{name}");
         let path = format!("/tokens/{}", bobs.id);
-        assert_eq!(stack.api_with(Method::DELETE, &path, Some(&alice), &headers, json!({})).await.status, 404, "{name}");
+        assert_eq!(
+            stack.api_with(Method::DELETE, &path, Some(&alice), &headers, json!({})).await.status,
+            404,
+            "{name}"
+        );
         let nobody = stack.api_with(Method::GET, "/tokens", None, &headers, json!({})).await;
         assert_eq!(nobody.status, 401, "{name}");
     }
@@ -130,7 +147,8 @@ async fn of_two_hosts_or_authorizations_none_is_chosen() {
         assert_eq!(status(&raw(port, request.as_bytes()).await), "401");
     }
     assert_eq!(registry.count(), 0);
-    let request = format!("GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\nAuthorization: {token}\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\nAuthorization: {token}\r\nConnection: close\r\n\r\n");
     let answer = raw(port, request.as_bytes()).await;
     if status(&answer) == "200" {
         let hosts: Vec<_> = registry.last().2.get_all("host").iter().cloned().collect();

@@ -76,11 +76,15 @@ async fn a_session_without_a_signature_is_refused() {
             forger.refused(&format!("alg {algorithm:?}"), &forger.spelled(&header, signature)).await;
         }
     }
-    for header in [json!({"kid": forger.key.kid()}), json!({"alg": null}), json!({"alg": ["RS256"]}), json!([]), json!(1)] {
+    for header in
+        [json!({"kid": forger.key.kid()}), json!({"alg": null}), json!({"alg": ["RS256"]}), json!([]), json!(1)]
+    {
         forger.refused("no algorithm", &forger.spelled(&header, &signature)).await;
     }
     let cut = forger.key.sign(&forger.good).rsplit_once('.').unwrap().0.to_owned();
-    for (case, session) in [("two parts", cut.clone()), ("an empty one", format!("{cut}.")), ("four", format!("{cut}.{signature}.x"))] {
+    for (case, session) in
+        [("two parts", cut.clone()), ("an empty one", format!("{cut}.")), ("four", format!("{cut}.{signature}.x"))]
+    {
         forger.refused(case, &session).await;
     }
 }
