@@ -66,7 +66,8 @@ pub async fn own_record(
 /// is looked at.
 pub fn token(request: &Request, prefix: &Prefix) -> Result<Token, Problem> {
     let values = request.headers().get_all(header::AUTHORIZATION);
-    let authorization = values.iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect();
+    let authorization =
+        values.iter().filter_map(|value| value.to_str().ok()).map(|value| value.to_owned().into()).collect();
     match credential::find(&Credentials { authorization, ..Credentials::default() }, &[], prefix) {
         Presented::Token(token) => Ok(token),
         _ => Err(Problem::unauthorized()),

@@ -28,8 +28,8 @@ pub struct Events {
     pub get_item: Bytes,
 }
 
-/// Makes the table and a token in it.
-pub async fn prepare(port: u16) -> Result<Events, Error> {
+/// Makes the table and a token in it; with the requests that it is sent by.
+pub async fn prepare(port: u16) -> Result<(Events, Token), Error> {
     let client = dynamodb::client(port)?;
     let key = ["owner", "id"].map(str::to_string);
     let table = Table {
@@ -44,10 +44,11 @@ pub async fn prepare(port: u16) -> Result<Events, Error> {
     let token = mint()?;
     Store::new(client, TABLE.into()).create(&record(&token)?, None).await?;
     let key = json!({"owner": token.id().owner().as_str(), "id": token.id().ulid()});
-    Ok(Events {
+    let events = Events {
         authorize: serde_json::to_vec(&rest_request(&token))?.into(),
         get_item: serde_json::to_vec(&key)?.into(),
-    })
+    };
+    Ok((events, token))
 }
 
 /// A token.
@@ -76,7 +77,7 @@ pub fn record(token: &Token) -> Result<Record, Error> {
 }
 
 /// With the headers that npm sends and those that the gateway and CloudFront add.
-fn rest_request(token: &Token) -> serde_json::Value {
+pub fn rest_request(token: &Token) -> serde_json::Value {
     let headers = [
         ("Accept", "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"),
         ("Accept-Encoding", "gzip, deflate, br"),
