@@ -4,6 +4,7 @@ use crate::token::{Prefix, Token};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
 
 /// Some clients leave the padding away.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -14,13 +15,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// The headers that hold a bare token, beside `Authorization`.
 pub const KEY_HEADERS: [&str; 4] = ["x-api-key", "x-nuget-apikey", "x-jfrog-art-api", "private-token"];
 
-/// Where credentials should stand in a request. No `Debug`: they are secrets.
+/// Where credentials should stand in a request. No `Debug`: they are secrets, and wiped on drop. The event that they were
+/// copied from is the runtime's.
 #[derive(Default)]
 pub struct Credentials {
     /// Values of `Authorization`.
-    pub authorization: Vec<String>,
+    pub authorization: Vec<Zeroizing<String>>,
     /// Values of [`KEY_HEADERS`].
-    pub keys: Vec<String>,
+    pub keys: Vec<Zeroizing<String>>,
 }
 
 /// What a request offers as its credential.
@@ -65,7 +67,7 @@ fn in_authorization(value: &str, ours: impl Fn(&str) -> Option<Token>) -> Option
     let value = value.trim();
     let Some((scheme, rest)) = value.split_once(' ') else { return ours(value) };
     if scheme.eq_ignore_ascii_case("basic") {
-        let decoded = zeroize::Zeroizing::new(BASE64.decode(rest.trim()).ok()?);
+        let decoded = Zeroizing::new(BASE64.decode(rest.trim()).ok()?);
         let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
         ours(if password.is_empty() { user } else { password })
     } else if scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token") {
@@ -88,7 +90,8 @@ mod tests {
     }
 
     fn found(authorization: &[String], keys: &[String], query: &[String]) -> Presented {
-        let credentials = Credentials { authorization: authorization.into(), keys: keys.into() };
+        let wiped = |values: &[String]| values.iter().cloned().map(Zeroizing::new).collect();
+        let credentials = Credentials { authorization: wiped(authorization), keys: wiped(keys) };
         let query: Vec<_> = query.iter().map(|value| ("key".to_string(), value.clone())).collect();
         find(&credentials, &query, &Prefix::default())
     }

@@ -17,6 +17,7 @@ use lambda_http::{Body, Request, RequestExt};
 use serde::Serialize;
 use std::net::IpAddr;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// A response of the management API.
 pub type HttpResponse = Response<Body>;
@@ -85,8 +86,8 @@ pub fn credentials(headers: &HeaderMap) -> Credentials {
     Credentials { keys, ..authorization(headers) }
 }
 
-fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
-    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+fn values(headers: &HeaderMap, name: &str) -> Vec<Zeroizing<String>> {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(|value| value.to_owned().into()).collect()
 }
 
 /// The address that the gateway got this request from.

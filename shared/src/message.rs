@@ -46,7 +46,7 @@ pub fn too_narrow(record: &Record, action: Action, path: &str, console: Option<&
 /// No token would do for this request.
 pub fn not_plain(record: &Record, path: &str) -> String {
     let (name, path) = (plain(&record.name), repeated(path));
-    format!("Token {name} is fine, but the path {path} is not: it has empty, dot or doubly encoded segments.")
+    format!("Token {name} is fine, but the path {path} is not: a registry could read it as another one.")
 }
 
 /// No token would do for this method.

@@ -7,9 +7,14 @@ use std::fmt;
 
 /// Pieces that let a path mean another one to an upstream that decodes it, drops empty and dot segments, or takes
 /// `\` for `/` and `;` for the end of a segment. `%2f` alone stays: npm writes `@scope%2fname`.
-const CONTAINED: [&str; 20] = [
+const CONTAINED: [&str; 33] = [
     "//", "/..", "/./", "/.;", "/.%", "\\", "%2e", "%2E", "%5c", "%5C", "%25", "%00", "/%2f", "/%2F", "%2f/", "%2F/",
     "%2f.", "%2F.", "%2f%", "%2F%",
+    // What is no UTF-8, since it takes more bytes than it needs, and what never was an encoding of the web's: lenient
+    // decoders read dots and slashes in both.
+    "%c0", "%C0", "%c1", "%C1", "%e0%8", "%E0%8", "%f0%8", "%F0%8", "%u", "%U",
+    // A path that ends there for an upstream that decodes it first: a write must not end like a read by POST.
+    "%3f", "%3F", "%23",
 ];
 
 /// What each of [`CONTAINED`] begins with.
@@ -20,7 +25,7 @@ const AT_END: &str = "/.";
 
 /// Whether a path (from its leading `/` to before the query) can only mean itself. No token grants any other.
 pub fn is_plain(path: &str) -> bool {
-    // A look at each character is faster than twenty searches: 0.1 µs instead of 1 for a path of usual length.
+    // A look at each character is faster than a search for each piece: 0.1 µs instead of 1 for a path of usual length.
     let odd = |(at, c)| {
         BEGINNINGS.contains(&c)
             && path.get(at..).is_some_and(|rest| CONTAINED.iter().any(|piece| rest.starts_with(piece)))
@@ -114,6 +119,10 @@ mod tests {
             "/npm/%5c..",
             "/npm/%252e",
             "/npm/x%00",
+            "/npm/%c0%ae%c0%ae/x",
+            "/npm/..%E0%80%AFx",
+            "/npm/%u002e%u002e/x",
+            "/npm/x%3f/pypi",
         ] {
             assert!(!is_plain(path), "{path}");
         }
@@ -136,6 +145,7 @@ mod tests {
             "/v2/a/blobs/sha256:0f",
             "/.well-known/x",
             "/files/a%20b",
+            "/files/%C3%A9%E2%82%AC%E0%A4%85%F0%9F%A6%80",
             "/crates/se/rd/serde",
             "/maven/a/1.0-SNAPSHOT/a-1.0.jar",
             "/x/a..b",

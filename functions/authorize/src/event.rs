@@ -116,13 +116,13 @@ impl Event {
 
         let mut credentials = Credentials::default();
         if let Some(token) = self.authorization_token.filter(|_| shape == Shape::RestToken) {
-            credentials.authorization.push(token);
+            credentials.authorization.push(token.into());
         }
         let mut client = None;
         for (kept, value) in self.multi_value_headers.or(self.headers).unwrap_or_default().0 {
             match kept {
-                Kept::Authorization => credentials.authorization.push(value),
-                Kept::Key => credentials.keys.push(value),
+                Kept::Authorization => credentials.authorization.push(value.into()),
+                Kept::Key => credentials.keys.push(value.into()),
                 Kept::UserAgent => client = last_use::client(&value),
             }
         }

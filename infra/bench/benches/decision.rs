@@ -55,7 +55,7 @@ fn main() -> Result<(), Error> {
 fn cases() -> Result<Vec<Case>, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let dynamodb = dynamodb::start()?;
-    let events = runtime.block_on(event::prepare(dynamodb.port))?;
+    let (events, _) = runtime.block_on(event::prepare(dynamodb.port))?;
     let variables = [("CACHE_SECONDS", "3600"), ("TABLE_NAME", event::TABLE)];
     let environment: Environment =
         variables.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();

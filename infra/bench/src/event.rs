@@ -31,8 +31,8 @@ pub struct Events {
     pub get_item: Bytes,
 }
 
-/// Makes the table and a token in it.
-pub async fn prepare(port: u16) -> Result<Events, Error> {
+/// Makes the table and a token in it; with the requests that it is sent by.
+pub async fn prepare(port: u16) -> Result<(Events, Token), Error> {
     let client = dynamodb::client(port)?;
     let key = ["owner", "id"].map(str::to_string);
     let table = Table {
@@ -47,10 +47,11 @@ pub async fn prepare(port: u16) -> Result<Events, Error> {
     let token = mint()?;
     Store::new(client, TABLE.into()).create(&record(&token)?, None).await?;
     let key = json!({"owner": token.id().owner().as_str(), "id": token.id().ulid()});
-    Ok(Events {
+    let events = Events {
         authorize: serde_json::to_vec(&rest_request(token.expose(), "GET", "npm/@acme%2fx", "192.0.2.1"))?.into(),
         get_item: serde_json::to_vec(&key)?.into(),
-    })
+    };
+    Ok((events, token))
 }
 
 /// A token.

@@ -47,7 +47,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     say("building")?;
     let built = prepare::all(arguments.bootstraps.as_deref(), &arguments.without)?;
     let dynamodb = dynamodb::start()?;
-    let events = event::prepare(dynamodb.port).await?;
+    let (events, _) = event::prepare(dynamodb.port).await?;
     let contenders = contender::all(&built, &dynamodb)?;
 
     say("comparing answers")?;

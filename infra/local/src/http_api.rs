@@ -7,7 +7,7 @@ use crate::cors::Cors;
 use crate::function::Function;
 use crate::jwt::{Claims, Denied, JwtAuthorizer};
 use crate::options::Clock;
-use crate::upload::{TooLarge, Upload};
+use crate::upload::{TooLarge, TooSlow, Upload};
 use crate::wire::{self, Body, MAX_BODY, MAX_HEADERS};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -101,6 +101,7 @@ impl HttpApi {
         let body = match body.read().await {
             Ok(body) => body,
             Err(error) if error.is::<TooLarge>() => return message(StatusCode::PAYLOAD_TOO_LARGE),
+            Err(error) if error.is::<TooSlow>() => return message(StatusCode::REQUEST_TIMEOUT),
             Err(_) => return message(StatusCode::BAD_REQUEST),
         };
         wire::add_forwarded(&mut head.headers, peer, self.port);
@@ -129,7 +130,9 @@ impl HttpApi {
         if route.open {
             return Ok((route, parameters, None));
         }
-        let authorization = head.headers.get(AUTHORIZATION).map(wire::text);
+        // Several lines are one list, and that is no session.
+        let lines: Vec<String> = head.headers.get_all(AUTHORIZATION).iter().map(wire::text).collect();
+        let authorization = (!lines.is_empty()).then(|| lines.join(","));
         match self.authorizer.authorize(authorization.as_deref(), (self.clock)()).await {
             Ok(claims) => Ok((route, parameters, Some(claims))),
             Err(denied) => Err(unauthorized(&denied)),

@@ -9,7 +9,9 @@ use crate::policy::{Policy, Verdict};
 use crate::upload::Upload;
 use crate::wire::{self, Body, MAX_BODY, MAX_HEADERS};
 use crate::{ACCOUNT_ID, REGION};
-use http::header::{CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
@@ -367,6 +369,16 @@ impl Resource {
 
     fn upstream_headers(&self, sent: &HeaderMap, answer: &Answer) -> Result<HeaderMap, Kind> {
         let mut headers = without_hop_by_hop(sent);
+        // RFC 9112, section 6.1: where the body came in pieces, a length beside them is not to be believed.
+        if sent.contains_key(TRANSFER_ENCODING) {
+            headers.remove(CONTENT_LENGTH);
+        }
+        // What this gateway tells is its own to take away.
+        for name in wire::FORWARDED {
+            if let Some(value) = sent.get(name) {
+                headers.insert(name, value.clone());
+            }
+        }
         // The upstream has its own; and `100 Continue` is between the client and this gateway.
         headers.remove(HOST);
         headers.remove(EXPECT);

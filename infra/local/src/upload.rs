@@ -10,10 +10,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// What a client may go on sending after it was answered: enough for the largest body that is allowed, and for one
 /// that is somewhat larger.
 const PATIENCE: usize = 4 * MAX_BODY;
+
+/// How long a whole body may take: as long as API Gateway waits for an integration.
+const SLOWEST: Duration = Duration::from_secs(30);
 
 /// A body that fails when it turns out to be longer than allowed, however it is sent.
 ///
@@ -38,6 +42,18 @@ impl fmt::Display for TooLarge {
 
 impl std::error::Error for TooLarge {}
 
+/// A body that takes longer than [`SLOWEST`].
+#[derive(Debug)]
+pub struct TooSlow;
+
+impl fmt::Display for TooSlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body takes longer than allowed")
+    }
+}
+
+impl std::error::Error for TooSlow {}
+
 impl Upload {
     /// The body of a request with these headers, of at most `limit` bytes.
     pub fn new(headers: &HeaderMap, body: Incoming, limit: usize) -> Self {
@@ -51,7 +67,10 @@ impl Upload {
 
     /// The whole body.
     pub async fn read(self) -> Result<Bytes, BoxError> {
-        self.collect().await.map(http_body_util::Collected::to_bytes)
+        match tokio::time::timeout(SLOWEST, self.collect()).await {
+            Ok(body) => body.map(http_body_util::Collected::to_bytes),
+            Err(_) => Err(TooSlow.into()),
+        }
     }
 }
 
@@ -92,7 +111,7 @@ impl Drop for Upload {
         let Some(body) = self.body.take().filter(|body| self.sending && !body.is_end_stream()) else { return };
         // Outside a runtime there is no connection to read from either.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(take_in(body));
+            runtime.spawn(tokio::time::timeout(SLOWEST, take_in(body)));
         }
     }
 }

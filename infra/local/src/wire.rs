@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -70,6 +71,9 @@ pub fn percent_decoded(text: &str) -> Cow<'_, str> {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy()
 }
 
+/// The headers by which a gateway tells of the connection.
+pub const FORWARDED: [&str; 3] = ["x-forwarded-for", "x-forwarded-port", "x-forwarded-proto"];
+
 /// Adds what the gateway tells of the connection. It appends to a client's own `X-Forwarded-For`, as API Gateway does:
 /// only the last address there is to be believed.
 pub fn add_forwarded(headers: &mut HeaderMap, peer: SocketAddr, port: u16) {
@@ -93,9 +97,13 @@ pub fn request_id() -> String {
     format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
 }
 
-/// A path for the log. Some clients put tokens into paths (`/t/TOKEN/…`); such a path is not logged.
-pub fn loggable(path: &str) -> &str {
-    if latchkey::token::is_in(path) { "(a path with a token in it)" } else { path }
+/// A path for the log. Some clients put tokens into paths (`/t/TOKEN/…`); such a path is not logged. What is no ASCII is
+/// encoded: among it are characters that end a line or command a terminal.
+pub fn loggable(path: &str) -> Cow<'_, str> {
+    match latchkey::token::is_in(path) {
+        true => "(a path with a token in it)".into(),
+        false => utf8_percent_encode(path, CONTROLS).into(),
+    }
 }
 
 #[cfg(test)]
@@ -124,5 +132,6 @@ mod tests {
         let token = format!("lk_{}_{}", "0".repeat(43), "a".repeat(49));
         assert!(!loggable(&format!("/t/{token}/noarch")).contains(&token));
         assert_eq!(loggable("/npm/@acme%2fx"), "/npm/@acme%2fx");
+        assert_eq!(loggable("/x\u{9b}31m"), "/x%C2%9B31m");
     }
 }

@@ -1,31 +1,28 @@
-//! What the gateways do beside the functions: sessions, limits, and the way to the registry and back.
+//! What the gateways do beside the functions: limits, and the way to the registry and back.
 
-use crate::harness::{Harness, Reply, send};
+use crate::harness::{Harness, send};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use hyper_util::rt::TokioIo;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use local::issuer::SigningKey;
 use local::options::{Options, Upstream};
 use local::{server, wire};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
 
 /// A registry that answers with what it was sent, and remembers the heads of requests.
-struct Registry {
-    port: u16,
+pub struct Registry {
+    pub port: u16,
     seen: Arc<Mutex<Vec<(Method, String, HeaderMap)>>>,
     _stop: watch::Sender<bool>,
 }
 
 impl Registry {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (stop, stopped) = watch::channel(false);
@@ -54,20 +51,25 @@ impl Registry {
         Self { port, seen, _stop: stop }
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/base", self.port)
     }
 
-    fn last(&self) -> (Method, String, HeaderMap) {
+    pub fn last(&self) -> (Method, String, HeaderMap) {
         self.seen.lock().unwrap().last().unwrap().clone()
     }
 
-    fn count(&self) -> usize {
+    /// The targets of requests after the first so many.
+    pub fn since(&self, first: usize) -> Vec<String> {
+        self.seen.lock().unwrap().iter().skip(first).map(|(_, target, _)| target.clone()).collect()
+    }
+
+    pub fn count(&self) -> usize {
         self.seen.lock().unwrap().len()
     }
 }
 
-async fn front() -> (Registry, Harness, String) {
+pub async fn front() -> (Registry, Harness, String) {
     let registry = Registry::start().await;
     let stack = Harness::start_before(&registry.url()).await;
     let token = stack.token("alice", json!({"name": "ci é", "scopes": ["write"]})).await;
@@ -80,62 +82,6 @@ fn get(path: &str, token: &str) -> http::request::Builder {
 
 fn empty(request: http::request::Builder) -> Request<Full<Bytes>> {
     request.body(Full::default()).unwrap()
-}
-
-async fn list(stack: &Harness, session: &str) -> Reply {
-    stack.api(Method::GET, "/tokens", Some(session), None).await
-}
-
-#[tokio::test]
-async fn a_session_that_is_forged_expired_or_for_another_is_refused() {
-    let stack = Harness::start().await;
-    let key = SigningKey::of_this_process().unwrap();
-    let issuer = format!("http://127.0.0.1:{}", stack.stack.ports().identity);
-    let now = stack.now().as_secs();
-    let good = json!({"iss": issuer, "sub": "alice", "aud": "latchkey", "iat": now, "exp": now + 60});
-    let with = |field: &str, value: Value| {
-        let mut claims = good.clone();
-        claims[field] = value;
-        key.sign(&claims)
-    };
-    assert_eq!(list(&stack, &key.sign(&good)).await.status, 200, "the good one");
-    assert_eq!(list(&stack, &with("aud", json!(["other", "latchkey"]))).await.status, 200, "one of several audiences");
-
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let none = format!("{}.{}.", part(&json!({"alg": "none", "kid": key.kid()})), part(&good));
-    let mut confused = Header::new(Algorithm::HS256);
-    confused.kid = Some(key.kid().into());
-    let public = serde_json::to_vec(&key.public_keys()).unwrap();
-    let confused = jsonwebtoken::encode(&confused, &good, &EncodingKey::from_secret(&public)).unwrap();
-    let another = SigningKey::generate().unwrap();
-    let mut stolen_kid = Header::new(Algorithm::RS256);
-    stolen_kid.kid = Some(key.kid().into());
-    let stolen_kid = jsonwebtoken::encode(&stolen_kid, &good, another.encoding()).unwrap();
-    let signature = key.sign(&with("sub", json!("bob"))).rsplit('.').next().unwrap().to_owned();
-    let swapped = format!("{}.{signature}", key.sign(&good).rsplit_once('.').unwrap().0);
-    for (case, session) in [
-        ("no JWT", "x".to_owned()),
-        ("alg none", none),
-        ("HS256 with the public key", confused),
-        ("another key", another.sign(&good)),
-        ("another key under this kid", stolen_kid),
-        ("another session's signature", swapped),
-        ("expired", with("exp", json!(now))),
-        ("not yet", with("nbf", json!(now + 600))),
-        ("no expiry", with("exp", Value::Null)),
-        ("a foreign issuer", with("iss", json!("https://issuer.example"))),
-        ("a foreign audience", with("aud", json!("other"))),
-        ("no audience", with("aud", Value::Null)),
-        ("a token of ours", stack.unknown_token()),
-    ] {
-        let reply = list(&stack, &session).await;
-        assert_eq!(reply.status, 401, "{case}: {reply:?}");
-        assert_eq!(reply.json, json!({"message": "Unauthorized"}), "{case}");
-        assert!(reply.header("www-authenticate").is_some_and(|challenge| challenge.starts_with("Bearer")), "{case}");
-    }
-    assert_eq!(stack.api(Method::GET, "/tokens", None, None).await.status, 401);
-    stack.advance(60);
-    assert_eq!(list(&stack, &key.sign(&good)).await.status, 401, "it ends with its time");
 }
 
 #[tokio::test]

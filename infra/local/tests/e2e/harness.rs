@@ -1,5 +1,7 @@
 //! A stack of its own for every test, and the words that tests use.
 
+pub mod watch;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
@@ -25,6 +27,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use watch::Watched;
 
 /// When a stack's clock begins.
 const BEGIN: &str = "2027-01-05T12:00:00Z";
@@ -34,6 +39,8 @@ pub struct Harness {
     pub stack: Stack,
     clock: Arc<AtomicI64>,
     settings: BTreeMap<String, String>,
+    /// Every stack's end is a look at what has leaked so far.
+    _watched: Watched,
 }
 
 /// A token that was made through the API.
@@ -110,7 +117,7 @@ impl Harness {
             settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         options.environment.extend(settings.clone());
         let stack = Stack::start(options).await.unwrap();
-        Self { stack, clock, settings }
+        Self { stack, clock, settings, _watched: Watched }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -145,7 +152,9 @@ impl Harness {
         let request = Request::post("/oauth2/token").header("content-type", "application/x-www-form-urlencoded");
         let reply = send(self.stack.ports().identity, request.body(Full::from(form)).unwrap()).await;
         assert_eq!(reply.status, 200, "{reply:?}");
-        reply.json["access_token"].as_str().unwrap().into()
+        let session = reply.json["access_token"].as_str().unwrap();
+        watch::know_session(session);
+        session.into()
     }
 
     /// A request to the management API.
@@ -209,6 +218,7 @@ impl Harness {
     pub fn unknown_token(&self) -> String {
         let owner = OwnerKey::of("https://issuer.example", "nobody");
         let token = latchkey::token::Token::mint(&"lk".parse().unwrap(), owner, self.now()).unwrap();
+        watch::know(token.expose());
         token.expose().into()
     }
 
@@ -222,7 +232,9 @@ impl Harness {
             *digit = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[checksum as usize % 62];
             checksum /= 62;
         }
-        format!("{body}{}", std::str::from_utf8(&digits).unwrap())
+        let other = format!("{body}{}", std::str::from_utf8(&digits).unwrap());
+        watch::know(&other);
+        other
     }
 
     pub fn dynamodb_url(&self) -> String {
@@ -393,8 +405,23 @@ pub async fn send_from(from: Ipv4Addr, port: u16, mut request: Request<Full<Byte
     let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     connection.abort();
+    watch::answered(&format!("{:?} {}", head.headers, String::from_utf8_lossy(&body)));
     let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
     Reply { status: head.status.as_u16(), headers: head.headers, body, json }
+}
+
+/// Writes these bytes to a port; what comes back until the connection ends.
+pub async fn raw(port: u16, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = vec![];
+    let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// The status of an answer that [`raw`] read.
+pub fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or("nothing")
 }
 
 /// All that has been logged by any test of this binary, at the most verbose level there is.
@@ -415,6 +442,7 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        watch::logged(bytes);
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
     }

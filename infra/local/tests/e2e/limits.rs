@@ -1,6 +1,6 @@
 //! How much the gateways take, and what they say beyond it. Over raw connections: some of this no client would send.
 
-use crate::harness::Harness;
+use crate::harness::{Harness, raw, status};
 use http::{Method, Request};
 use http_body_util::Full;
 use serde_json::json;
@@ -9,19 +9,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 const MB: usize = 1024 * 1024;
-
-/// Writes these bytes to a port; what comes back until the connection ends.
-async fn raw(port: u16, bytes: &[u8]) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    stream.write_all(bytes).await.unwrap();
-    let mut answer = vec![];
-    let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.unwrap();
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-fn status(answer: &str) -> &str {
-    answer.split(' ').nth(1).unwrap_or("nothing")
-}
 
 async fn master(stack: &Harness) -> String {
     stack.token("alice", json!({"name": "all", "scopes": ["write"]})).await.text

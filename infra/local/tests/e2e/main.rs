@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
 
+mod attacks;
 mod authorizer;
 mod bootstraps;
 mod clients;
@@ -18,6 +19,7 @@ mod harness;
 mod introspect;
 mod issuer;
 mod leaks;
+mod least_privilege;
 mod life;
 mod limits;
 mod model;
@@ -30,6 +32,7 @@ mod registry;
 mod reminders;
 mod round_trips;
 mod secrets;
+mod security;
 mod sequences;
 mod supply_chain;
 mod templates;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 const TEMPLATE: &str = include_str!("../../../template.yaml");
 
 /// The properties of every resource of a type, by name.
-fn resources(kind: &str) -> BTreeMap<String, Value> {
+pub fn resources(kind: &str) -> BTreeMap<String, Value> {
     resources_with(kind, &[])
 }
 
