@@ -16,6 +16,7 @@ use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt};
 use serde::Serialize;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// A response of the management API.
 pub type HttpResponse = Response<Body>;
@@ -101,6 +102,18 @@ pub fn client(headers: &HeaderMap) -> Option<String> {
     last_use::client(headers.get(header::USER_AGENT)?.to_str().ok()?)
 }
 
+/// The longest that a request may take. After 5 s Lambda ends the function, and the client reads nothing of it.
+const LONGEST: Duration = Duration::from_millis(4600);
+
+/// The answer to a request, within [`LONGEST`]. What is not answered by then may still be done.
+pub async fn answer(work: impl Future<Output = Result<HttpResponse, Problem>>) -> HttpResponse {
+    let answer = tokio::time::timeout(LONGEST, work).await.unwrap_or_else(|_| {
+        tracing::error!("the store took too long");
+        Err(Problem::unavailable())
+    });
+    answer.unwrap_or_else(|problem| self::problem(&problem))
+}
+
 /// A fault of the store: its cause goes to the log, and the caller learns that they can try again.
 pub fn unavailable(fault: StoreError) -> Problem {
     tracing::error!(%fault, "the store failed");
@@ -109,7 +122,7 @@ pub fn unavailable(fault: StoreError) -> Problem {
 
 /// A JSON answer, never to be stored on the way.
 pub fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
-    answer(status, "application/json", body)
+    response(status, "application/json", body)
 }
 
 /// An answer with nothing in it.
@@ -122,7 +135,7 @@ pub fn no_content() -> HttpResponse {
 /// A problem as RFC 9457 sends it.
 pub fn problem(problem: &Problem) -> HttpResponse {
     let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = answer(status, "application/problem+json", problem);
+    let mut response = response(status, "application/problem+json", problem);
     if status == StatusCode::UNAUTHORIZED {
         // RFC 9110, section 11.6.1: a 401 says what would do.
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -130,7 +143,7 @@ pub fn problem(problem: &Problem) -> HttpResponse {
     response
 }
 
-fn answer(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> HttpResponse {
+fn response(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> HttpResponse {
     // Our bodies are structs of strings and numbers: they serialise.
     let mut response = Response::new(Body::Text(serde_json::to_string(body).unwrap_or_default()));
     *response.status_mut() = status;

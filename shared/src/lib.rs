@@ -17,6 +17,7 @@ pub mod decision;
 pub mod fields;
 pub mod http;
 pub mod id;
+mod intact;
 pub mod judge;
 pub mod last_use;
 pub mod lifetime;

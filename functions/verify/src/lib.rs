@@ -36,7 +36,7 @@ impl Function {
 
     /// Answers one request.
     pub async fn handle(&self, request: Request, now: Timestamp) -> HttpResponse {
-        self.verify(&request, now).await.unwrap_or_else(|problem| http::problem(&problem))
+        http::answer(self.verify(&request, now)).await
     }
 
     /// Notes what the decisions of late leave to be noted. To be called once the answer is out.

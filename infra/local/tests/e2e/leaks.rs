@@ -22,23 +22,23 @@ const GITLAB: &str = "a token that only GitLab and its operator know";
 const TYPE: &str = "gitleaks_rule_id_latchkey_token";
 
 /// One of GitHub's keys.
-struct Signer {
+pub struct Signer {
     name: &'static str,
     pair: EcdsaKeyPair,
 }
 
 impl Signer {
-    fn new(name: &'static str) -> Self {
+    pub fn new(name: &'static str) -> Self {
         let random = SystemRandom::new();
         let pair = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
         Self { name, pair: EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pair.as_ref(), &random).unwrap() }
     }
 
-    fn sign(&self, body: &[u8]) -> String {
+    pub fn sign(&self, body: &[u8]) -> String {
         BASE64_STANDARD.encode(self.pair.sign(&SystemRandom::new(), body).unwrap())
     }
 
-    fn listed(&self, is_current: bool) -> Value {
+    pub fn listed(&self, is_current: bool) -> Value {
         // Algorithm and curve, as every P-256 key begins with.
         let p256 = BASE64_STANDARD.decode("MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgA=").unwrap();
         let key = BASE64_STANDARD.encode([&p256, self.pair.public_key().as_ref()].concat());
@@ -49,15 +49,15 @@ impl Signer {
 }
 
 /// GitHub's API, as far as a partner sees it.
-struct GitHub {
-    url: String,
+pub struct GitHub {
+    pub url: String,
     keys: Arc<Mutex<Value>>,
     asked: Arc<Mutex<u32>>,
     _stop: watch::Sender<bool>,
 }
 
 impl GitHub {
-    async fn start(keys: &[Value]) -> Self {
+    pub async fn start(keys: &[Value]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/meta/public_keys/secret_scanning", listener.local_addr().unwrap());
         let (stop, stopped) = watch::channel(false);
@@ -97,7 +97,7 @@ impl GitHub {
     }
 }
 
-fn hash(text: &str) -> String {
+pub fn hash(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
