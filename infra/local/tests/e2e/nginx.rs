@@ -218,11 +218,12 @@ async fn a_path_is_judged_as_the_registry_gets_it() {
         "/pypi/x%3f/../../npm/secret",
         "/npm/secret?/pypi/x",
         "/npm/secret%3f/pypi/x",
+        "/pypi/x%3fy",
     ] {
         let reply = nginx.ask("GET", uri, &good).await;
         assert!([400, 403].contains(&reply.status), "{uri}: {reply:?}");
     }
-    for uri in ["/pypi/x%20y", "/pypi/@a%2fb", "/pypi/x?a=/../b", "/pypi/%C3%A9", "/pypi/x%3fy"] {
+    for uri in ["/pypi/x%20y", "/pypi/@a%2fb", "/pypi/x?a=/../b", "/pypi/%C3%A9"] {
         let reply = nginx.ask("GET", uri, &good).await;
         assert_eq!((reply.status, &reply.json["uri"]), (200, &json!(uri)), "{reply:?}");
     }
