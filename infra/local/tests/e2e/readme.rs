@@ -37,11 +37,12 @@ const NOT_RUN: [(&str, &str); 8] = [
 ];
 
 /// Commands that `.ci/run` has, word for word.
-const BY_CI: [&str; 5] = [
+const BY_CI: [&str; 6] = [
     "cargo test --workspace",
     "cargo lambda build --release",
     "cargo run --release -p latchkey-bench",
     "cargo run --release -p latchkey-bench --bin scale",
+    "cargo run --release -p latchkey-bench --bin load",
     "cargo bench -p latchkey-bench",
 ];
 
