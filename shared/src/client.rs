@@ -4,6 +4,7 @@
 //! sign-on, other accounts' roles and instance metadata, none of which a function has. Figures in the README.
 
 use crate::config::{ConfigError, Environment, Reader};
+use crate::intact::{BrokenIsTransient, Intact};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
@@ -31,7 +32,9 @@ pub fn new(environment: &Environment) -> Result<Client, ConfigError> {
         // The timeouts bound a body that stalls as well; watching its every second costs a timer in each request.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .timeout_config(timeouts())
-        .retry_config(retries());
+        .retry_config(retries())
+        .interceptor(Intact)
+        .retry_classifier(BrokenIsTransient);
     config.set_endpoint_url(read.dynamodb_endpoint());
 
     let roots = read.ca_bundle().unwrap_or_else(|| AMAZON_ROOTS.into());
@@ -45,12 +48,13 @@ pub fn new(environment: &Environment) -> Result<Client, ConfigError> {
     read.finish(Client::from_conf(config.http_client(http.build_https()).build()))
 }
 
-/// Within the 5 s that a function has: an attempt that hangs leaves time for a second one.
+/// An attempt that hangs, while it connects, waits or reads, leaves time for a second one; and two requests in a row, as
+/// most functions make them, end within the 5 s that a function has.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
-        .connect_timeout(Duration::from_millis(1000))
-        .operation_attempt_timeout(Duration::from_millis(1500))
-        .operation_timeout(Duration::from_millis(4000))
+        .connect_timeout(Duration::from_millis(500))
+        .operation_attempt_timeout(Duration::from_millis(1000))
+        .operation_timeout(Duration::from_millis(2200))
         .build()
 }
 

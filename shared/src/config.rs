@@ -5,7 +5,7 @@
 
 use crate::lifetime::Lifetime;
 use crate::scope::{ReadByPost, Resource};
-use crate::token::Prefix;
+use crate::token::{Prefix, TokenHash};
 use crate::usage::{Clients, Instructions, InvalidRegistryUrl, RegistryUrl};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -260,6 +260,22 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// `GITHUB_KEYS_URL` (GitHub's own): where the keys are that GitHub signs its reports with.
+    pub fn github_keys_url(&mut self) -> String {
+        self.url("GITHUB_KEYS_URL").unwrap_or_else(|| "https://api.github.com/meta/public_keys/secret_scanning".into())
+    }
+
+    /// `GITLAB_TOKEN_SHA256` (none): SHA-256 of what GitLab sends to be known by. Without it nobody is GitLab.
+    pub fn gitlab_token(&mut self) -> Option<TokenHash> {
+        let text = self.text("GITLAB_TOKEN_SHA256")?;
+        let hash = hexadecimal(text).and_then(|bytes| TokenHash::from_bytes(&bytes));
+        if hash.is_none() {
+            // Whoever gave the token itself by mistake must not find it in the log.
+            self.refuse("GITLAB_TOKEN_SHA256", "(its text)", "SHA-256 as 64 hexadecimal digits");
+        }
+        hash
+    }
+
     /// `AWS_REGION`
     pub fn aws_region(&mut self) -> String {
         self.required("AWS_REGION", "the region of the table").into()
@@ -341,6 +357,16 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The bytes that these digits stand for; `None` if they are no pairs of hexadecimal digits.
+fn hexadecimal(text: &str) -> Option<Vec<u8>> {
+    let pair = |pair: &[u8]| {
+        let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let [high, low] = pair else { return None };
+        Some(digit(high)? << 4 | digit(low)?)
+    };
+    text.as_bytes().chunks(2).map(pair).collect()
+}
+
 /// Whether this is an address that may be put into a line of JSON and into headers as it stands.
 fn is_url(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
@@ -369,6 +395,21 @@ mod tests {
     }
 
     #[test]
+    fn a_hash_is_read_in_either_case_and_must_be_whole() {
+        let of = |text: &str| {
+            let environment = environment(&[("GITLAB_TOKEN_SHA256", text)]);
+            Reader::new(&environment).gitlab_token()
+        };
+        let digits = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+        for text in [digits.to_owned(), digits.to_uppercase()] {
+            assert!(of(&text).is_some_and(|hash| hash.matches(&TokenHash::of("secret"))), "{text}");
+        }
+        for text in ["", "2bb8", digits.get(1..).unwrap(), &format!("{digits}0"), &digits.replacen("2b", "+b", 1)] {
+            assert!(of(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
     fn every_wrong_variable_is_named_at_once_with_what_is_allowed() {
         let environment = environment(&[
             ("TOKEN_PREFIX", "Lk"),
@@ -384,6 +425,8 @@ mod tests {
             ("OIDC_ORIGINS", "https://a b"),
             ("CREATION_PAUSED", "a\nb"),
             ("ADMIN_GROUP", "a b"),
+            ("GITHUB_KEYS_URL", "api.github.com"),
+            ("GITLAB_TOKEN_SHA256", "glrt-secret"),
             ("REGISTRY_URL", "registry.example"),
             ("REGISTRY_CLIENTS", "npm,emacs"),
         ]);
@@ -400,6 +443,8 @@ mod tests {
         read.oidc_origins();
         read.creation_paused();
         read.admin_group();
+        read.github_keys_url();
+        read.gitlab_token();
         read.instructions();
         let error = read.finish(()).unwrap_err().to_string();
         assert_eq!(
@@ -418,6 +463,8 @@ mod tests {
                 "OIDC_ORIGINS is \"b\"; allowed: http or https origins, apart by spaces",
                 "CREATION_PAUSED is \"(its text)\"; allowed: one line of at most 500 characters",
                 "ADMIN_GROUP is \"a b\"; allowed: the name of one group, without spaces, commas and brackets",
+                "GITHUB_KEYS_URL is \"api.github.com\"; allowed: an http or https address of at most 200 ASCII characters",
+                "GITLAB_TOKEN_SHA256 is \"(its text)\"; allowed: SHA-256 as 64 hexadecimal digits",
                 "REGISTRY_URL is \"registry.example\"; allowed: an http or https address such as \
                  https://registry.example, of letters, digits and .:/_~-",
                 "REGISTRY_CLIENTS is \"emacs\"; allowed: NAME or NAME=PATH, apart by commas; names: curl, cargo, npm, \

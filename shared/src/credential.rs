@@ -11,12 +11,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// The headers that hold a bare token, beside `Authorization`.
+pub const KEY_HEADERS: [&str; 4] = ["x-api-key", "x-nuget-apikey", "x-jfrog-art-api", "private-token"];
+
 /// Where credentials should stand in a request. No `Debug`: they are secrets.
 #[derive(Default)]
 pub struct Credentials {
     /// Values of `Authorization`.
     pub authorization: Vec<String>,
-    /// Values of headers that hold a bare token.
+    /// Values of [`KEY_HEADERS`].
     pub keys: Vec<String>,
 }
 
@@ -36,7 +39,7 @@ pub enum Presented {
 /// Looks into every place. Headers may hold credentials that are not ours (NuGet keys are often dummies): what is no
 /// token with our prefix does not count.
 pub fn find(credentials: &Credentials, query: &[(String, String)], prefix: &Prefix) -> Presented {
-    let ours = |text: &str| text.trim().parse::<Token>().ok().filter(|token| token.has_prefix(prefix));
+    let ours = |text: &str| ours(text, prefix);
     if query.iter().any(|(_, value)| ours(value).is_some()) {
         return Presented::InQuery;
     }
@@ -45,6 +48,15 @@ pub fn find(credentials: &Credentials, query: &[(String, String)], prefix: &Pref
     let mut tokens = authorization.chain(keys);
     let Some(first) = tokens.next() else { return Presented::Nothing };
     if tokens.any(|other| other.expose() != first.expose()) { Presented::Several } else { Presented::Token(first) }
+}
+
+/// What stands where nothing but a token should.
+pub fn alone(text: &str, prefix: &Prefix) -> Presented {
+    ours(text, prefix).map_or(Presented::Nothing, Presented::Token)
+}
+
+fn ours(text: &str, prefix: &Prefix) -> Option<Token> {
+    text.trim().parse::<Token>().ok().filter(|token| token.has_prefix(prefix))
 }
 
 /// `Basic` with the token as password, or as user name with an empty password (pip); `Bearer`; `Token`; or the bare

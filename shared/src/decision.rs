@@ -7,7 +7,7 @@ use crate::cache::Cache;
 use crate::clock::Timestamp;
 use crate::config::Reader;
 use crate::credential::{self, Credentials, Presented};
-use crate::judge::{Judge, Judged, Mismatch, Verdict};
+use crate::judge::{Judge, Mismatch, Verdict};
 use crate::last_use::LastUse;
 use crate::lifetime::Lifetime;
 use crate::record::{Record, Status};
@@ -175,40 +175,42 @@ impl Decider {
         credentials: &Credentials,
         now: Timestamp,
     ) -> Result<Decision, StoreError> {
-        let mut asked_for = None;
-        let mut from_cache = None;
-        let decision = match credential::find(credentials, &asked.query, &self.prefix) {
-            Presented::Token(token) => match self.judge.judge(&token, now).await {
-                Ok(judged) => {
-                    asked_for = judged.asked_for;
-                    from_cache = Some(asked_for.is_none());
-                    Ok(self.weigh(asked, judged.verdict, now))
-                }
-                Err(fault) => Err(fault),
-            },
-            Presented::Nothing => Ok(Decision::Unauthorized(Reason::NoToken)),
-            Presented::Several => Ok(Decision::Unauthorized(Reason::SeveralTokens)),
-            Presented::InQuery => {
-                let message = message::in_query(self.console_url.as_deref());
-                Ok(Decision::InQuery(Denial::new(Reason::InQuery, message)))
-            }
-        };
-        log(&decision, from_cache, asked_for);
-        decision
+        let presented = credential::find(credentials, &asked.query, &self.prefix);
+        let looked = self.look(presented, asked.source, asked.client.as_deref(), now, |record| {
+            self.foreign(record, asked.source).or_else(|| self.not_granted(record, asked))
+        });
+        looked.await.logged()
     }
 
-    /// What a token is worth now, whatever it is used for; its use is taken up as any other.
-    pub async fn judge(&self, token: &Token, now: Timestamp) -> Result<Judged, StoreError> {
-        let judged = self.judge.judge(token, now).await?;
-        if let Verdict::Retired(record) = &judged.verdict {
-            self.uses.retired(record, now);
-        }
-        Ok(judged)
+    /// Whether a token is good for anything at all there, and the line about it in the log.
+    pub async fn introspect(&self, token: &str, source: Source, now: Timestamp) -> Result<Decision, StoreError> {
+        let presented = credential::alone(token, &self.prefix);
+        self.look(presented, source, None, now, |record| self.foreign(record, source)).await.logged()
+    }
+
+    /// Whether whoever asks about a token has a good one. A line about it is written only if not, since there is one a
+    /// request.
+    pub async fn admit(
+        &self,
+        credentials: &Credentials,
+        source: Source,
+        client: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Decision, StoreError> {
+        let presented = credential::find(credentials, &[], &self.prefix);
+        let looked = self.look(presented, source, client, now, |record| self.foreign(record, source)).await;
+        if matches!(looked.decision, Ok(Decision::Allow(_))) { looked.decision } else { looked.logged() }
     }
 
     /// Notes the uses that were decided about, once the answer is out. It cannot fail anybody.
     pub async fn settle(&self) {
         self.uses.settle(self.judge.store()).await;
+    }
+
+    /// The second from which on a token that is good now is none any more; `None`: never.
+    pub fn ends_before(&self, record: &Record, token: &str) -> Option<Timestamp> {
+        let current = token.trim().parse().is_ok_and(|token: Token| token.hash().matches(&record.hash));
+        record.ends_before(current, self.judge.lifetime())
     }
 
     /// Where people mend their tokens.
@@ -236,13 +238,48 @@ impl Decider {
         message::whole_grant(record, self.console_url.as_deref())
     }
 
-    fn weigh(&self, asked: &Asked, verdict: Verdict, now: Timestamp) -> Decision {
+    /// What a client without a known token reads.
+    pub fn no_token(&self) -> String {
+        message::no_token(self.console_url.as_deref())
+    }
+
+    /// Looks at what is presented; `denial` says why a good token is none for this.
+    async fn look(
+        &self,
+        presented: Presented,
+        source: Source,
+        client: Option<&str>,
+        now: Timestamp,
+        denial: impl Fn(&Record) -> Option<Denial>,
+    ) -> Looked {
+        let (mut cache_hit, mut asked_for) = (None, None);
+        let decision = match presented {
+            Presented::Token(token) => match self.judge.judge(&token, now).await {
+                Ok(judged) => {
+                    asked_for = judged.asked_for;
+                    cache_hit = Some(asked_for.is_none());
+                    let last_use = LastUse { at: now, address: source.address(), client: client.map(str::to_owned) };
+                    Ok(self.weigh(judged.verdict, last_use, denial))
+                }
+                Err(fault) => Err(fault),
+            },
+            Presented::Nothing => Ok(Decision::Unauthorized(Reason::NoToken)),
+            Presented::Several => Ok(Decision::Unauthorized(Reason::SeveralTokens)),
+            Presented::InQuery => {
+                let message = message::in_query(self.console_url.as_deref());
+                Ok(Decision::InQuery(Denial::new(Reason::InQuery, message)))
+            }
+        };
+        Looked { decision, cache_hit, asked_for }
+    }
+
+    fn weigh(&self, verdict: Verdict, last_use: LastUse, denial: impl Fn(&Record) -> Option<Denial>) -> Decision {
         let console = self.console_url.as_deref();
         match verdict {
             Verdict::Unknown(Mismatch::Id) => Decision::Unauthorized(Reason::UnknownToken),
             Verdict::Unknown(Mismatch::Secret) => Decision::Unauthorized(Reason::WrongSecret),
             Verdict::Retired(record) => {
-                self.uses.retired(&record, now);
+                self.uses.retired(&record, last_use.at);
                 let message = message::rotated(&record, record.times.issued_at(), console);
                 Decision::Ended(record, Denial::new(Reason::RetiredSecret, message))
             }
@@ -255,9 +292,8 @@ impl Decider {
                 Decision::Ended(record, Denial::new(Reason::Expired, message))
             }
             Verdict::Known(record, Status::Active) => {
-                let address = asked.source.address();
-                self.uses.good(&record, LastUse { at: now, address, client: asked.client.clone() });
-                match self.denial(&record, asked) {
+                self.uses.good(&record, last_use);
+                match denial(&record) {
                     None => Decision::Allow(record),
                     Some(denial) => Decision::Deny(record, denial),
                 }
@@ -265,19 +301,21 @@ impl Decider {
         }
     }
 
-    /// Why an active token is not for this request; `None` if it is.
-    fn denial(&self, record: &Record, asked: &Asked) -> Option<Denial> {
-        let console = self.console_url.as_deref();
+    /// Why an active token is not for requests from there; `None` if it is.
+    fn foreign(&self, record: &Record, source: Source) -> Option<Denial> {
         let addresses = &record.source_addresses;
-        let admitted = match asked.source {
+        let admitted = match source {
             Source::Address(address) => addresses.admit(address),
             Source::Unknown => addresses.is_anywhere(),
             Source::LeftToGateway => true,
         };
-        if !admitted {
-            let message = message::foreign_address(record, asked.source.address(), console);
-            return Some(Denial::new(Reason::ForeignAddress, message));
-        }
+        let message = || message::foreign_address(record, source.address(), self.console_url.as_deref());
+        (!admitted).then(|| Denial::new(Reason::ForeignAddress, message()))
+    }
+
+    /// Why an active token does not grant this request; `None` if it does.
+    fn not_granted(&self, record: &Record, asked: &Asked) -> Option<Denial> {
+        let console = self.console_url.as_deref();
         let (method, path) = (&asked.method, &asked.path);
         let not_granted = |message| Some(Denial::new(Reason::NotGranted, message));
         if record.scopes.allow(method, path, &self.read_by_post) {
@@ -295,20 +333,40 @@ impl Decider {
     }
 }
 
-/// The one line about a request. What is absent is left out.
-fn log(decision: &Result<Decision, StoreError>, cache_hit: Option<bool>, asked_for: Option<Duration>) {
-    let dynamodb_ms = asked_for.map(|asked_for| asked_for.as_secs_f64() * 1000.0);
-    let (word, reason, record) = match decision {
-        Ok(Decision::Allow(record)) => ("allow", Reason::Granted, Some(record)),
-        Ok(Decision::Deny(record, denial) | Decision::Ended(record, denial)) => ("deny", denial.reason, Some(record)),
-        Ok(Decision::InQuery(denial)) => ("deny", denial.reason, None),
-        Ok(Decision::Unauthorized(reason)) => ("unauthorized", *reason, None),
-        Err(fault) => {
-            tracing::error!(target: "latchkey::decision", decision = "fault", reason = "fault", cause = %fault);
-            return;
-        }
-    };
-    let token_id = record.map(|record| record.id);
-    let token_id = token_id.as_ref().map(|id| id.as_str());
-    tracing::info!(target: "latchkey::decision", decision = word, reason = reason.word(), token_id, cache_hit, dynamodb_ms);
+/// What was found out, and what it took.
+struct Looked {
+    decision: Result<Decision, StoreError>,
+    cache_hit: Option<bool>,
+    asked_for: Option<Duration>,
+}
+
+impl Looked {
+    /// The decision, once the one line about the request is written. What is absent is left out.
+    fn logged(self) -> Result<Decision, StoreError> {
+        let dynamodb_ms = self.asked_for.map(|asked_for| asked_for.as_secs_f64() * 1000.0);
+        let (word, reason, record) = match &self.decision {
+            Ok(Decision::Allow(record)) => ("allow", Reason::Granted, Some(record)),
+            Ok(Decision::Deny(record, denial) | Decision::Ended(record, denial)) => {
+                ("deny", denial.reason, Some(record))
+            }
+            Ok(Decision::InQuery(denial)) => ("deny", denial.reason, None),
+            Ok(Decision::Unauthorized(reason)) => ("unauthorized", *reason, None),
+            Err(fault) => {
+                tracing::error!(target: "latchkey::decision", decision = "fault", reason = "fault", cause = %fault);
+                return self.decision;
+            }
+        };
+        let token_id = record.map(|record| record.id);
+        let token_id = token_id.as_ref().map(|id| id.as_str());
+        let cache_hit = self.cache_hit;
+        tracing::info!(
+            target: "latchkey::decision",
+            decision = word,
+            reason = reason.word(),
+            token_id,
+            cache_hit,
+            dynamodb_ms
+        );
+        self.decision
+    }
 }

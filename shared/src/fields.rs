@@ -38,8 +38,7 @@ impl Fields {
         })?;
         let unknown = map.iter().filter(|(field, _)| !fields.contains(&field.as_str()));
         let only = format!("only {}", fields.join(", "));
-        let errors =
-            unknown.map(|(field, value)| FieldError::new(shown_name(field), Some(&shown(value)), only.as_str()));
+        let errors = unknown.map(|(field, value)| FieldError::new(field, Some(&shown(value)), only.as_str()));
         Ok(Self { errors: errors.collect(), map })
     }
 
@@ -96,7 +95,9 @@ impl Fields {
     /// A whole number up to `most`, 0 unless told.
     pub fn seconds(&mut self, field: &str, most: u32) -> Option<u32> {
         let Some(value) = self.map.get(field) else { return Some(0) };
-        let number = value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= most);
+        // 60.0 is as whole as 60: JSON has one kind of numbers.
+        let whole = |number: &f64| number.fract() == 0.0 && (0.0..=f64::from(most)).contains(number);
+        let number = value.as_f64().filter(whole).map(|number| number as u32);
         if number.is_none() {
             self.errors.push(FieldError::new(field, Some(&shown(value)), format!("a whole number from 0 to {most}")));
         }
@@ -129,17 +130,17 @@ fn name(value: Option<&Value>) -> Result<String, FieldError> {
     let allowed = "1 to 100 characters";
     let text = match value {
         None => return Err(error(None, allowed)),
-        Some(Value::String(text)) => text.trim(),
+        Some(Value::String(text)) => text,
         Some(other) => return Err(error(Some(&shown(other)), &format!("a string of {allowed}"))),
     };
-    if !(1..=MOST_NAME).contains(&text.chars().count()) {
+    if text.trim().is_empty() || text.chars().count() > MOST_NAME {
         Err(error(Some(text), allowed))
     } else if text.chars().any(breaks_a_line) {
         Err(error(Some(&text.escape_debug().to_string()), "no control characters, line breaks or changes of direction"))
     } else if token::is_in(text) {
         Err(error(Some(text), "a name for people; it must not hold a token, since names are shown in lists"))
     } else {
-        Ok(text.into())
+        Ok(text.trim().into())
     }
 }
 
@@ -180,6 +181,8 @@ fn list<T: FromStr>(
     let (mut read, mut errors) = (vec![], vec![]);
     for (i, value) in list.iter().enumerate() {
         let item = match value {
+            // The path of a scope may look like one, and would be kept and shown.
+            Value::String(text) if token::is_in(text) => Err((text.clone(), "nothing that holds a token".into())),
             Value::String(text) => text.parse().map_err(|error| (text.clone(), wrong(error))),
             other => Err((shown(other), "a string".into())),
         };
@@ -217,9 +220,4 @@ fn shown(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
-}
-
-/// An unknown field's name may be anything, a pasted token as well.
-fn shown_name(field: &str) -> String {
-    if token::is_in(field) || field.chars().count() > MOST_NAME { "(an unknown field)".into() } else { field.into() }
 }

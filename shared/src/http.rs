@@ -2,18 +2,21 @@
 
 use crate::caller::Caller;
 use crate::clock::Timestamp;
-use crate::credential::{self, Credentials, Presented};
+use crate::credential::{self, Credentials, KEY_HEADERS, Presented};
 use crate::id::TokenId;
+use crate::last_use;
 use crate::lifetime::Lifetime;
 use crate::owner::is_service;
 use crate::problem::Problem;
 use crate::record::{Record, Status};
 use crate::store::{Store, StoreError};
 use crate::token::{Prefix, Token};
-use lambda_http::http::{HeaderValue, Response, StatusCode, header};
+use lambda_http::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt};
 use serde::Serialize;
+use std::net::IpAddr;
+use std::time::Duration;
 
 /// A response of the management API.
 pub type HttpResponse = Response<Body>;
@@ -65,12 +68,50 @@ pub async fn own_record(
 /// The token that a request without a session carries in `Authorization`. One in the query string is none: nothing there
 /// is looked at.
 pub fn token(request: &Request, prefix: &Prefix) -> Result<Token, Problem> {
-    let values = request.headers().get_all(header::AUTHORIZATION);
-    let authorization = values.iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect();
-    match credential::find(&Credentials { authorization, ..Credentials::default() }, &[], prefix) {
+    match credential::find(&authorization(request.headers()), &[], prefix) {
         Presented::Token(token) => Ok(token),
         _ => Err(Problem::unauthorized()),
     }
+}
+
+/// What `Authorization` holds. The gateway joins repeated headers with commas, and such a value is no token.
+pub fn authorization(headers: &HeaderMap) -> Credentials {
+    Credentials { authorization: values(headers, header::AUTHORIZATION.as_str()), ..Credentials::default() }
+}
+
+/// What all headers hold that may carry a token.
+pub fn credentials(headers: &HeaderMap) -> Credentials {
+    let keys = KEY_HEADERS.iter().flat_map(|name| values(headers, name)).collect();
+    Credentials { keys, ..authorization(headers) }
+}
+
+fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+}
+
+/// The address that the gateway got this request from.
+pub fn source_address(request: &Request) -> Option<IpAddr> {
+    match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref()?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// What the client calls itself.
+pub fn client(headers: &HeaderMap) -> Option<String> {
+    last_use::client(headers.get(header::USER_AGENT)?.to_str().ok()?)
+}
+
+/// The longest that a request may take. After 5 s Lambda ends the function, and the client reads nothing of it.
+const LONGEST: Duration = Duration::from_millis(4600);
+
+/// The answer to a request, within [`LONGEST`]. What is not answered by then may still be done.
+pub async fn answer(work: impl Future<Output = Result<HttpResponse, Problem>>) -> HttpResponse {
+    let answer = tokio::time::timeout(LONGEST, work).await.unwrap_or_else(|_| {
+        tracing::error!("the store took too long");
+        Err(Problem::unavailable())
+    });
+    answer.unwrap_or_else(|problem| self::problem(&problem))
 }
 
 /// A fault of the store: its cause goes to the log, and the caller learns that they can try again.
@@ -81,7 +122,7 @@ pub fn unavailable(fault: StoreError) -> Problem {
 
 /// A JSON answer, never to be stored on the way.
 pub fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
-    answer(status, "application/json", body)
+    response(status, "application/json", body)
 }
 
 /// An answer with nothing in it.
@@ -94,7 +135,7 @@ pub fn no_content() -> HttpResponse {
 /// A problem as RFC 9457 sends it.
 pub fn problem(problem: &Problem) -> HttpResponse {
     let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = answer(status, "application/problem+json", problem);
+    let mut response = response(status, "application/problem+json", problem);
     if status == StatusCode::UNAUTHORIZED {
         // RFC 9110, section 11.6.1: a 401 says what would do.
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -102,7 +143,7 @@ pub fn problem(problem: &Problem) -> HttpResponse {
     response
 }
 
-fn answer(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> HttpResponse {
+fn response(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> HttpResponse {
     // Our bodies are structs of strings and numbers: they serialise.
     let mut response = Response::new(Body::Text(serde_json::to_string(body).unwrap_or_default()));
     *response.status_mut() = status;

@@ -12,8 +12,21 @@ use lambda_http::tracing::subscriber::{fmt, registry};
 use std::io;
 
 /// Our own crates: they log no secret at any level.
-const OURS: [&str; 10] =
-    ["latchkey", "authorize", "change", "console", "current", "generate", "list", "remind", "revoke", "rotate"];
+const OURS: [&str; 13] = [
+    "latchkey",
+    "authorize",
+    "burn",
+    "change",
+    "console",
+    "current",
+    "generate",
+    "introspect",
+    "list",
+    "remind",
+    "revoke",
+    "rotate",
+    "verify",
+];
 
 /// Starts logging to standard output, at the level of `AWS_LAMBDA_LOG_LEVEL` (`INFO`), as JSON where
 /// `AWS_LAMBDA_LOG_FORMAT` says so, with metrics where `AWS_LAMBDA_FUNCTION_NAME` says whose they are.

@@ -4,6 +4,7 @@
 use crate::clock::Timestamp;
 use crate::record::Record;
 use crate::scope::{Action, Scopes};
+use crate::token;
 use std::net::IpAddr;
 
 /// The most characters of a path or of a list of scopes that are repeated.
@@ -38,19 +39,19 @@ pub fn foreign_address(record: &Record, from: Option<IpAddr>, console: Option<&s
 pub fn too_narrow(record: &Record, action: Action, path: &str, console: Option<&str>) -> String {
     let (name, grants) = (plain(&record.name), grants(&record.scopes));
     // Of the root alone there is no scope.
-    let needed = if path == "/" { "*".into() } else { shorten(&plain(path.trim_start_matches('/'))) };
+    let needed = if path == "/" { "*".into() } else { repeated(path.trim_start_matches('/')) };
     format!("Token {name} grants {grants}. This request needs {}:{needed}. {}", action.as_str(), another(console))
 }
 
 /// No token would do for this request.
 pub fn not_plain(record: &Record, path: &str) -> String {
-    let (name, path) = (plain(&record.name), shorten(&plain(path)));
+    let (name, path) = (plain(&record.name), repeated(path));
     format!("Token {name} is fine, but the path {path} is not: it has empty, dot or doubly encoded segments.")
 }
 
 /// No token would do for this method.
 pub fn unknown_method(record: &Record, method: &str) -> String {
-    format!("Token {} is fine, but the method {} is not known here.", plain(&record.name), shorten(&plain(method)))
+    format!("Token {} is fine, but the method {} is not known here.", plain(&record.name), repeated(method))
 }
 
 /// The request would open a session.
@@ -64,6 +65,12 @@ pub fn whole_grant(record: &Record, console: Option<&str>) -> String {
     let bound = if record.source_addresses.is_anywhere() { "" } else { ", from its addresses alone" };
     let (name, grants) = (plain(&record.name), grants(&record.scopes));
     format!("Token {name} grants {grants}{bound}. This request needs more. {}", another(console))
+}
+
+/// No token, or none that is known.
+pub fn no_token(console: Option<&str>) -> String {
+    let place = console.map(|url| format!(" Create one at {url}")).unwrap_or_default();
+    format!("A token is needed, and none that is known was sent.{place}")
 }
 
 /// A token in the query string.
@@ -81,6 +88,11 @@ fn another(console: Option<&str>) -> String {
 
 fn grants(scopes: &Scopes) -> String {
     shorten(&scopes.to_string())
+}
+
+/// A piece of the request, shortened; nothing that could be a token, which somebody may have put into a path.
+fn repeated(text: &str) -> String {
+    if token::is_in(text) { "(something like a token)".into() } else { shorten(&plain(text)) }
 }
 
 /// ASCII without quotes, backslashes, `<` or `>`; a `?` for everything else.
@@ -102,6 +114,13 @@ mod tests {
     fn a_name_of_any_characters_becomes_one_plain_line() {
         assert_eq!(plain("ci \"x\\\u{202e}é🦀<b>"), "ci ?x?????b?");
         assert_eq!(plain("ci (main) @acme/x"), "ci (main) @acme/x");
+    }
+
+    #[test]
+    fn a_token_in_a_path_is_not_repeated() {
+        let token = format!("lk_{}_{}", "0".repeat(43), "a".repeat(49));
+        assert_eq!(repeated(&format!("npm/{token}/x")), "(something like a token)");
+        assert_eq!(repeated("npm/@acme/x"), "npm/@acme/x");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is said when a request cannot be met: problem details (RFC 9457).
 
 use crate::clock::Timestamp;
-use crate::token;
+use crate::{message, token};
 use serde::Serialize;
 
 /// A refusal or a fault, in words for the caller. It holds nothing that the caller may not see.
@@ -29,10 +29,17 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// `given` is shortened to 80 characters, and left out if it holds anything like a token.
+    /// `given` is shortened to 80 characters, and left out if it holds anything like a token. So is a name, since that of
+    /// an unknown field or parameter may be anything, and nothing.
     pub fn new(field: impl Into<String>, given: Option<&str>, allowed: impl Into<String>) -> Self {
-        Self { field: field.into(), given: given.map(repeatable), allowed: allowed.into() }
+        Self { field: named(field.into()), given: given.map(repeatable), allowed: allowed.into() }
     }
+}
+
+fn named(field: String) -> String {
+    const MOST: usize = 100;
+    let fits = (1..=MOST).contains(&field.chars().count()) && !token::is_in(&field);
+    if fits { field } else { "(an unknown field)".into() }
 }
 
 fn repeatable(given: &str) -> String {
@@ -66,12 +73,18 @@ impl Problem {
 
     /// 401: no token, or none that is known.
     pub fn unauthorized() -> Self {
-        Self::plain(
-            401,
-            "urn:latchkey:problem:unauthorized",
-            "Unauthorized",
-            "A token is needed, and none that is known was sent.".into(),
-        )
+        Self::unauthorized_since(message::no_token(None))
+    }
+
+    /// 401: a token that is known and does not do, for this reason.
+    pub fn unauthorized_since(detail: String) -> Self {
+        Self::plain(401, "urn:latchkey:problem:unauthorized", "Unauthorized", detail)
+    }
+
+    /// 401: a report that nobody who may report has signed.
+    pub fn unsigned() -> Self {
+        let detail = "The report is not signed by a key that GitHub has now. Nothing was changed.";
+        Self::plain(401, "urn:latchkey:problem:unsigned", "Not signed", detail.into())
     }
 
     /// 403: a token that was good once, `expired` or `was revoked` then.
@@ -144,6 +157,18 @@ impl Problem {
         )
     }
 
+    /// 413: a report of more tokens than are ended at a time.
+    pub fn too_many(most: usize) -> Self {
+        let detail = format!("The report has more than {most} entries. Nothing was changed.");
+        Self::plain(413, "urn:latchkey:problem:too-many", "Too many entries", detail)
+    }
+
+    /// 503: reports cannot be told from forgeries.
+    pub fn no_keys() -> Self {
+        let detail = "GitHub's keys cannot be read now. Nothing was changed; send the report again.";
+        Self::plain(503, "urn:latchkey:problem:no-keys", "Temporarily unavailable", detail.into())
+    }
+
     /// 503: the deployment makes no tokens for the time being (`CREATION_PAUSED`).
     pub fn creation_paused(message: &str) -> Self {
         Self::plain(503, "urn:latchkey:problem:creation-paused", "Creation is paused", message.into())
@@ -157,5 +182,21 @@ impl Problem {
 
     fn plain(status: u16, kind: &'static str, title: &'static str, detail: String) -> Self {
         Self { kind, title, status, detail, errors: vec![] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_unknown_field_is_repeated_where_it_is_one() {
+        let token = format!("lk_{}_{}", "0".repeat(43), "a".repeat(49));
+        let named = |field: &str| FieldError::new(field, None, "").field;
+        assert_eq!(named("subject"), "subject");
+        assert_eq!(named(&"é".repeat(100)), "é".repeat(100));
+        for unnamed in ["", &"é".repeat(101), &token, &format!("x {token}")] {
+            assert_eq!(named(unnamed), "(an unknown field)");
+        }
     }
 }

@@ -72,6 +72,14 @@ impl Record {
             None => Secret::Wrong,
         }
     }
+
+    /// The second from which on a secret that is good now is none any more: after the token's last second; or, of the
+    /// secret before the `current` one, once its overlap ends. `None`: never.
+    pub fn ends_before(&self, current: bool, lifetime: &Lifetime) -> Option<Timestamp> {
+        let end = self.times.end(lifetime).map(|last| Timestamp::from_secs(last.as_secs().saturating_add(1)));
+        let overlap = self.retired.overlap_ends_at.filter(|_| !current);
+        end.into_iter().chain(overlap).min()
+    }
 }
 
 /// Who revoked a token.

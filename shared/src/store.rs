@@ -23,7 +23,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 pub use due::Due;
-use item::{Item, binary, hash, key, number, record, retired, text, texts, times};
+use item::{Item, binary, hash, key, number, record, retired, text, texts, time, times};
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
@@ -108,8 +108,10 @@ pub struct Revocation {
 pub enum Presented {
     /// A good secret; its token is revoked now.
     Revoked,
-    /// A secret that was good once: its token was revoked before, or got another one.
+    /// A secret of a token that was revoked before.
     Ended,
+    /// A secret that its token no longer has. The token goes on with another one.
+    Retired,
     /// No token's secret.
     Unknown,
 }
@@ -156,10 +158,10 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps a new record, until `purge_at` if that is given.
+    /// Keeps a new record, until `purge_at` if that is given; `false` if its id is taken.
     ///
     /// An answer that got lost makes the SDK send the request again; the record it then finds in its place is its own.
-    pub async fn create(&self, record: &Record, purge_at: Option<Timestamp>) -> Result<(), StoreError> {
+    pub async fn create(&self, record: &Record, purge_at: Option<Timestamp>) -> Result<bool, StoreError> {
         let put = self
             .client
             .put_item()
@@ -169,14 +171,14 @@ impl Store {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        let Err(error) = put else { return Ok(()) };
-        if let Some(PutItemError::ConditionalCheckFailedException(found)) = error.as_service_error() {
-            let found = found.item().and_then(|item| hash(item).ok());
-            if found.is_some_and(|found| found.matches(&record.hash)) {
-                return Ok(());
+        let Err(error) = put else { return Ok(true) };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(found)) => {
+                let found = found.item().and_then(|item| hash(item).ok());
+                Ok(found.is_some_and(|found| found.matches(&record.hash)))
             }
+            _ => Err(error.into()),
         }
-        Err(error.into())
     }
 
     /// The record of this token, as of now, if there is one.
@@ -315,7 +317,15 @@ impl Store {
         let Some(found) = condition_failed(&error) else { return Err(error.into()) };
         let Some(item) = found else { return Ok(Presented::Unknown) };
         let was = hash(item)?.matches(presented) || retired(item)?.hashes.iter().any(|hash| hash.matches(presented));
-        Ok(if was { Presented::Ended } else { Presented::Unknown })
+        // Our own first attempt, whose answer got lost, or somebody's with the same wish at the same moment.
+        let own = time(item, "revoked_at")? == Some(revocation.at)
+            && text(item, "revoked_by").is_ok_and(|by| by == revocation.by.word());
+        Ok(match (was, times(item)?.revoked_at) {
+            (false, _) => Presented::Unknown,
+            (true, Some(_)) if own => Presented::Revoked,
+            (true, Some(_)) => Presented::Ended,
+            (true, None) => Presented::Retired,
+        })
     }
 
     fn revocation(&self, id: TokenId, revocation: &Revocation) -> UpdateItemFluentBuilder {

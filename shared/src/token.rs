@@ -139,7 +139,7 @@ impl Token {
 
     /// What the table keeps in its place.
     pub fn hash(&self) -> TokenHash {
-        TokenHash(Sha256::digest(&self.text).into())
+        TokenHash::of(&self.text)
     }
 }
 
@@ -190,6 +190,11 @@ impl TokenHash {
     /// What no token hashes to: stands in for a missing record, so that an unknown id and a wrong secret take the
     /// same path.
     pub const NONE: Self = Self([0; 32]);
+
+    /// Of any text: of what is presented as a token, whether it is one or not.
+    pub fn of(text: &str) -> Self {
+        Self(Sha256::digest(text).into())
+    }
 
     /// From the table's bytes; `None` if they are not 32.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {

@@ -4,7 +4,7 @@
 //! APIs with AWS Lambda authorizers" (1.0 and 2.0). Of an event's 30 to 60 fields this takes up to ten and of the
 //! headers those that may carry a token and the client's name; the rest is passed over unparsed, and cannot fail.
 
-use latchkey::credential::Credentials;
+use latchkey::credential::{Credentials, KEY_HEADERS};
 use latchkey::decision::{Asked, Source};
 use latchkey::last_use;
 use serde::Deserialize;
@@ -165,13 +165,12 @@ enum Kept {
 
 impl Kept {
     fn of(name: &str) -> Option<Self> {
-        const KEYS: [&str; 4] = ["x-api-key", "x-nuget-apikey", "x-jfrog-art-api", "private-token"];
         if name.eq_ignore_ascii_case("authorization") {
             Some(Self::Authorization)
         } else if name.eq_ignore_ascii_case("user-agent") {
             Some(Self::UserAgent)
         } else {
-            KEYS.iter().any(|key| name.eq_ignore_ascii_case(key)).then_some(Self::Key)
+            KEY_HEADERS.iter().any(|key| name.eq_ignore_ascii_case(key)).then_some(Self::Key)
         }
     }
 }

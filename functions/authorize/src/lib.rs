@@ -10,16 +10,20 @@ pub mod answer;
 pub mod event;
 pub mod policy;
 
-use answer::{Answer, Context};
+use answer::Answer;
 use event::{Event, Request, Shape};
 use lambda_runtime::Diagnostic;
 use latchkey::clock::Timestamp;
 use latchkey::config::{ConfigError, Environment, Reader};
+use latchkey::context::Context;
 use latchkey::decision::{Decider, Decision, Denial, Source};
 use latchkey::record::Record;
 use policy::{Document, Grants, Policy};
 use std::fmt;
 use std::sync::Arc;
+
+/// Who a request without a known token is from, where the gateway wants a name.
+const NOBODY: &str = "anonymous";
 
 /// The function: who decides, and how it answers.
 pub struct Function {
@@ -128,7 +132,8 @@ impl Function {
             Decision::Unauthorized(_) => return Err(Refusal::Unauthorized),
         };
         let policy_document = policy.map_err(|error| Refusal::Fault(error.to_string()))?;
-        Ok(Answer::Policy { principal_id: context.principal(), policy_document, context })
+        let principal_id = context.token_id().map_or_else(|| NOBODY.into(), |id| id.as_str().into());
+        Ok(Answer::Policy { principal_id, policy_document, context })
     }
 
     fn grant(&self, stage_arn: &str, record: &Arc<Record>) -> Result<Document, serde_json::Error> {

@@ -40,7 +40,7 @@ impl Function {
 
     /// Answers one request.
     pub async fn handle(&self, request: Request, now: Timestamp) -> HttpResponse {
-        self.change(&request, now).await.unwrap_or_else(|problem| http::problem(&problem))
+        http::answer(self.change(&request, now)).await
     }
 
     async fn change(&self, request: &Request, now: Timestamp) -> Result<HttpResponse, Problem> {

@@ -44,23 +44,20 @@ async function call(method, path, body) {
   }
 }
 
+const one = (id) => `/tokens/${encodeURIComponent(id)}`
+
 /** One page: `{tokens, next_cursor}`. */
-export function list({ status, cursor } = {}) {
-  const query = new URLSearchParams({ limit: 50, ...(status && { status }), ...(cursor && { cursor }) })
+export function list({ subject, status, cursor } = {}) {
+  const query = new URLSearchParams({ limit: 50, ...(subject && { subject }), ...(status && { status }), ...(cursor && { cursor }) })
   return call('GET', `/tokens?${query}`)
 }
 
-/** One of the caller's tokens, or undefined. */
-export async function find(id) {
-  for (let cursor; ;) {
-    const page = await list({ cursor })
-    const token = page.tokens.find((token) => token.id === id)
-    if (token || !page.next_cursor) return token
-    cursor = page.next_cursor
-  }
-}
-
+export const find = (id) => call('GET', one(id))
 export const create = (wish) => call('POST', '/tokens', wish)
-export const revoke = (id) => call('DELETE', `/tokens/${encodeURIComponent(id)}`)
+export const rotate = (id, wish) => call('POST', `${one(id)}/rotate`, wish)
+export const change = (id, wish) => call('PATCH', one(id), wish)
+export const revoke = (id) => call('DELETE', one(id))
+/** Ends what one call can of all that somebody has: `{revoked, complete}`. */
+export const revokeAll = (subject) => call('DELETE', `/tokens?${new URLSearchParams({ subject })}`)
 /** What the service says of a token that is sent to it. */
 export const describe = (plaintext) => send('GET', '/tokens/current', `Bearer ${plaintext}`)

@@ -1,9 +1,12 @@
 // The frame: who is signed in, which view is shown, and what stands above it.
 
+import { find } from './api.js'
+import { changeView } from './change.js'
 import { createdView } from './created.js'
 import { ask, config, h, newId, say } from './dom.js'
-import { formView } from './form.js'
+import { generateView } from './generate.js'
 import { listView } from './list.js'
+import { rotateView } from './rotate.js'
 import * as session from './session.js'
 
 const header = document.querySelector('header')
@@ -79,24 +82,50 @@ function show(nodes, focus = true) {
   if (focus) heading.focus({ preventScroll: true })
 }
 
+/** A view of one active token, or why there is none. */
+async function ofToken(id, view, done) {
+  let reason
+  try {
+    const token = await find(decodeURIComponent(id))
+    if (token.status === 'active') return view(token, done)
+    reason = `“${token.name}” is ${token.status}: it can be neither rotated nor changed.`
+  } catch (refused) {
+    reason = refused.message
+  }
+  return [h('h1', { tabindex: '-1' }, 'API Token Management'), h('p', { role: 'alert', class: 'wrong' }, reason),
+    h('p', {}, h('a', { class: 'button plain', href: '#/tokens' }, 'To your tokens'))]
+}
+
+function viewOf(path, query) {
+  const [, id, what] = path.match(/^\/tokens\/([^/]+)\/(rotate|change)$/) ?? []
+  if (what === 'rotate') return ofToken(id, rotateView, shownOnce)
+  if (what === 'change') return ofToken(id, changeView, changed)
+  if (path === '/tokens/new') return generateView(query, shownOnce)
+  if (path === '/profile') return profile()
+  return listView(session.current().isAdministrator ? query.get('subject') : null)
+}
+
 async function route(first) {
   const [path, query] = location.hash.slice(1).split(/\?(.*)/s)
+  const hash = location.hash
   mayLeave = () => true
-  shownHash = location.hash
+  shownHash = hash
   notice.replaceChildren()
   if (!session.current()) return show(welcome(), !first)
-  if (path === '/profile') return show(profile(), !first)
-  if (path !== '/tokens/new') return show(listView(), !first)
-  const hash = shownHash
-  const view = await formView(new URLSearchParams(query), created)
+  const view = await viewOf(path, new URLSearchParams(query))
   if (shownHash === hash) show(view, !first)
 }
 
-function created(made) {
-  const { view, mayLeave: may } = createdView(made)
+function shownOnce(made, back) {
+  const { view, mayLeave: may } = createdView(made, back)
   mayLeave = may
   show(view)
-  say('Your token is made. Copy it now: it is shown this once.')
+  say(`${made.rotated_at ? 'The new secret' : 'Your token'} is made. Copy it now: it is shown this once.`)
+}
+
+function changed(token, back) {
+  location.hash = back
+  say(`${token.name} is changed`)
 }
 
 addEventListener('hashchange', async () => {

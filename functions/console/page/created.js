@@ -81,8 +81,17 @@ function test(token) {
   return h('div', { class: 'test' }, button, result)
 }
 
-/** The view, and whether it may be left without asking. */
-export function createdView(made) {
+/** What became of the secret before, if there was one. */
+function before({ overlap_ends_at, rotated_at }) {
+  if (!overlap_ends_at) return null
+  const until = new Date(overlap_ends_at)
+  return h('p', {}, until > new Date(rotated_at)
+    ? `The old secret works until ${here(until)} (${utc(until)}), and then no more.`
+    : 'The old secret works no more.')
+}
+
+/** The view, and whether it may be left without asking. `back` is where the token is listed. */
+export function createdView(made, back) {
   let copied = false
   const id = newId()
   const code = h('code', { id, class: 'token', tabindex: '0' }, made.token)
@@ -90,15 +99,17 @@ export function createdView(made) {
   const until = made.expires_at
     ? `Valid until ${here(new Date(made.expires_at))} (${utc(new Date(made.expires_at))}).`
     : 'It does not expire.'
+  const from = made.source_addresses.length ? ` It is good from ${made.source_addresses.join(', ')} alone.` : ''
   const view = [
-    h('h1', { tabindex: '-1' }, 'Your new token'),
-    h('p', {}, h('strong', { dir: 'auto' }, made.name), ` — ${sentence(made.scopes)} ${until}`),
+    h('h1', { tabindex: '-1' }, made.rotated_at ? 'The token’s new secret' : 'Your new token'),
+    h('p', {}, h('strong', { dir: 'auto' }, made.name), ` — ${sentence(made.scopes)} ${until}${from}`),
+    before(made),
     h('div', { class: 'once' },
       h('p', {}, h('strong', {}, 'Copy it now: it is shown this once.'), ' Keep it as you keep a password.'),
       h('div', { class: 'row' }, code, copyButton('Copy token', () => made.token, code, () => { copied = true })),
       test(made.token)),
     made.usage?.length ? tabs(made.usage) : null,
-    h('p', {}, h('a', { class: 'button', href: '#/tokens' }, 'Done')),
+    h('p', {}, h('a', { class: 'button', href: back }, 'Done')),
   ].filter(Boolean)
   return { view, mayLeave: () => copied }
 }

@@ -42,11 +42,21 @@ function kept() {
 export const onChange = (listener) => listeners.push(listener)
 const changed = () => listeners.forEach((listener) => listener())
 
-/** Who is signed in: `{name}`, or null. */
+/** Who is signed in: `{name, subject, isAdministrator}`, or null. */
 export function current() {
   const session = kept()
-  return session && (session.expires > Date.now() || session.refresh) ? { name: session.name } : null
+  if (!session || (session.expires <= Date.now() && !session.refresh)) return null
+  const { sub, groups, 'cognito:groups': cognito } = claimsOf(session.token)
+  // A list, or a list in words: as the service reads them.
+  const names = [groups, cognito].flat().join(' ').split(/[ ,]/)
+  return { name: session.name, subject: sub, isAdministrator: !!config.adminGroup && names.includes(config.adminGroup) }
 }
+
+export const isOwn = (subject) => subject === current()?.subject
+/** The name of the service that this subject is, if it is one. */
+export const serviceOf = (subject) => subject?.match(/^service:(.*)/)?.[1]
+/** The list with the tokens of this subject; the own one for none. */
+export const listOf = (subject) => subject === undefined || isOwn(subject) ? '#/tokens' : `#/tokens?${new URLSearchParams({ subject })}`
 
 /** Ends the session here: the service did not take it, or its time is over. */
 export function end() {
@@ -84,11 +94,15 @@ async function renew(refresh_token) {
   }
 }
 
-function keep(answer, nonce, oldRefresh) {
-  const [, payload] = (answer.id_token ?? '').split('.')
+function claimsOf(token) {
+  const [, payload] = (token ?? '').split('.')
   if (!payload) throw new Error('the issuer gave no ID token')
   const bytes = Uint8Array.from(atob(payload.replaceAll('-', '+').replaceAll('_', '/')), (c) => c.charCodeAt(0))
-  const claims = JSON.parse(new TextDecoder().decode(bytes))
+  return JSON.parse(new TextDecoder().decode(bytes))
+}
+
+function keep(answer, nonce, oldRefresh) {
+  const claims = claimsOf(answer.id_token)
   if (claims.iss !== config.issuer) throw new Error('the ID token is of another issuer')
   if (![claims.aud].flat().includes(config.clientId)) throw new Error('the ID token is for another client')
   if (nonce && claims.nonce !== nonce) throw new Error('the ID token answers another request')

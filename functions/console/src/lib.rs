@@ -1,4 +1,4 @@
-//! The console: the page where people make, list and revoke their tokens, and the files that belong to it.
+//! The console: the page where people make, list, rotate, change and revoke their tokens, and the files that belong to it.
 //!
 //! The files in `page/` are embedded as they are; what a deployment sets goes into the document and the style sheet, once,
 //! at start.
@@ -17,13 +17,23 @@ use sha2::{Digest, Sha256};
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The modules, by the names under which the page asks for them.
-const MODULES: [(&str, &str); 8] = [
+const MODULES: [(&str, &str); 18] = [
+    ("addresses.js", include_str!("../page/addresses.js")),
+    ("administrator.js", include_str!("../page/administrator.js")),
     ("api.js", include_str!("../page/api.js")),
     ("app.js", include_str!("../page/app.js")),
+    ("card.js", include_str!("../page/card.js")),
+    ("change.js", include_str!("../page/change.js")),
     ("created.js", include_str!("../page/created.js")),
     ("dom.js", include_str!("../page/dom.js")),
+    ("draft.js", include_str!("../page/draft.js")),
+    ("expiry.js", include_str!("../page/expiry.js")),
+    ("field.js", include_str!("../page/field.js")),
     ("form.js", include_str!("../page/form.js")),
+    ("generate.js", include_str!("../page/generate.js")),
     ("list.js", include_str!("../page/list.js")),
+    ("permissions.js", include_str!("../page/permissions.js")),
+    ("rotate.js", include_str!("../page/rotate.js")),
     ("session.js", include_str!("../page/session.js")),
     ("words.js", include_str!("../page/words.js")),
 ];
@@ -58,6 +68,7 @@ impl Function {
             "defaultDays": read.default_token_days(&lifetime),
             "maxDays": lifetime.max_days,
             "allowNoExpiry": lifetime.allow_no_expiry,
+            "adminGroup": read.admin_group(),
             "resources": resources.iter().map(|(label, resource)| json!([label, resource.as_str()])).collect::<Vec<_>>(),
         });
         let [red, green, blue] = read.console_accent();

@@ -32,7 +32,7 @@ impl Function {
 
     /// Answers one request.
     pub async fn handle(&self, request: Request, now: Timestamp) -> HttpResponse {
-        self.describe(&request, now).await.unwrap_or_else(|problem| http::problem(&problem))
+        http::answer(self.describe(&request, now)).await
     }
 
     async fn describe(&self, request: &Request, now: Timestamp) -> Result<HttpResponse, Problem> {

@@ -7,6 +7,7 @@ use latchkey::clock::Timestamp;
 use latchkey::config::{ConfigError, Environment, Reader};
 use latchkey::fields::Fields;
 use latchkey::http::{self, HttpResponse};
+use latchkey::id::OwnerKey;
 use latchkey::lifetime::Lifetime;
 use latchkey::owner::{MAX_SERVICE, Owner};
 use latchkey::problem::{FieldError, Problem};
@@ -68,7 +69,7 @@ impl Function {
 
     /// Answers one request.
     pub async fn handle(&self, request: Request, now: Timestamp) -> HttpResponse {
-        self.create(&request, now).await.unwrap_or_else(|problem| http::problem(&problem))
+        http::answer(self.create(&request, now)).await
     }
 
     async fn create(&self, request: &Request, now: Timestamp) -> Result<HttpResponse, Problem> {
@@ -78,11 +79,8 @@ impl Function {
         }
         self.check_quota(&wish.owner, now).await?;
 
-        let token = Token::mint(&self.prefix, wish.owner.key, now).map_err(|_| {
-            tracing::error!("the operating system gave no random bytes");
-            Problem::unavailable()
-        })?;
-        let record = Record {
+        let mut token = self.mint(wish.owner.key, now)?;
+        let mut record = Record {
             id: token.id(),
             subject: wish.owner.subject,
             hash: token.hash(),
@@ -96,7 +94,16 @@ impl Function {
             last_use: None,
         };
         let purge_at = record.times.expires_at.map(|end| record::purge_at(end, self.retention_days));
-        self.store.create(&record, purge_at).await.map_err(http::unavailable)?;
+        if !self.store.create(&record, purge_at).await.map_err(http::unavailable)? {
+            tracing::warn!(token_id = %record.id, "the id is taken");
+            token = self.mint(record.id.owner(), now)?;
+            (record.id, record.hash) = (token.id(), token.hash());
+            // Two of these in a row are no chance of 1 in 2^80 each.
+            if !self.store.create(&record, purge_at).await.map_err(http::unavailable)? {
+                tracing::error!(token_id = %record.id, "the id is taken again");
+                return Err(Problem::unavailable());
+            }
+        }
         tracing::info!(token_id = %record.id, "created");
         let usage = self.usage.of(&token, &record.scopes);
         let mut response = http::json(StatusCode::CREATED, &Shown::new(&token, &record, usage));
@@ -104,6 +111,13 @@ impl Function {
             response.headers_mut().insert(LOCATION, location);
         }
         Ok(response)
+    }
+
+    fn mint(&self, owner: OwnerKey, now: Timestamp) -> Result<Token, Problem> {
+        Token::mint(&self.prefix, owner, now).map_err(|_| {
+            tracing::error!("the operating system gave no random bytes");
+            Problem::unavailable()
+        })
     }
 
     /// What is wished for, and for whom: the caller, or, by an administrator, a service that no person owns.

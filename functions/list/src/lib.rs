@@ -57,8 +57,8 @@ impl Function {
     /// Answers one request.
     pub async fn handle(&self, request: Request, now: Timestamp) -> HttpResponse {
         let one = request.path_parameters_ref().is_some_and(|parameters| parameters.first("id").is_some());
-        let answer = if one { self.describe(&request, now).await } else { self.list(&request, now).await };
-        answer.unwrap_or_else(|problem| http::problem(&problem))
+        http::answer(async { if one { self.describe(&request, now).await } else { self.list(&request, now).await } })
+            .await
     }
 
     async fn list(&self, request: &Request, now: Timestamp) -> Result<HttpResponse, Problem> {

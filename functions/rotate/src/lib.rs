@@ -42,7 +42,7 @@ impl Function {
 
     /// Answers one request.
     pub async fn handle(&self, request: Request, now: Timestamp) -> HttpResponse {
-        self.rotate(&request, now).await.unwrap_or_else(|problem| http::problem(&problem))
+        http::answer(self.rotate(&request, now)).await
     }
 
     async fn rotate(&self, request: &Request, now: Timestamp) -> Result<HttpResponse, Problem> {

@@ -448,8 +448,8 @@ struct JwtConfiguration {
     audience: Vec<String>,
 }
 
-const HTTP_API_WITHOUT_EFFECT: [&str; 4] =
-    ["AccessLogSettings", "DefaultRouteSettings", "Description", "FailOnWarnings"];
+const HTTP_API_WITHOUT_EFFECT: [&str; 5] =
+    ["AccessLogSettings", "DefaultRouteSettings", "Description", "FailOnWarnings", "RouteSettings"];
 
 impl Latchkey {
     /// Reads `template.yaml`. Settings override the variables that it gives its functions.
@@ -941,10 +941,23 @@ mod tests {
         let binaries: Vec<_> = latchkey.functions.values().map(|function| function.binary.as_str()).collect();
         assert_eq!(
             binaries,
-            ["authorize", "change", "console", "current", "generate", "list", "remind", "revoke", "rotate"]
+            [
+                "authorize",
+                "burn",
+                "change",
+                "console",
+                "current",
+                "generate",
+                "introspect",
+                "list",
+                "remind",
+                "revoke",
+                "rotate",
+                "verify",
+            ]
         );
         let open: Vec<_> = latchkey.routes.iter().filter(|route| route.open).map(|route| route.path.as_str()).collect();
-        assert_eq!((latchkey.routes.len(), open.len()), (10, 3), "{open:?}");
+        assert_eq!((latchkey.routes.len(), open.len()), (18, 11), "{open:?}");
         assert_eq!((latchkey.table.ttl.as_deref(), latchkey.table.stream), (Some("purge_at"), true));
         let pipes: Vec<_> = latchkey.pipes.iter().map(|pipe| pipe.name.as_str()).collect();
         assert_eq!(pipes, ["Changes", "Purges"]);

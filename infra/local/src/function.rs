@@ -9,6 +9,7 @@ use latchkey::config::{ConfigError, Environment};
 use serde_json::Value;
 use std::convert::Infallible;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -25,6 +26,8 @@ pub enum Handler {
 
 /// The functions behind the management API.
 pub enum HttpHandler {
+    /// What ends a token that is presented: `DELETE /tokens/current`, `POST /tokens/burn`, reports of leaks
+    Burn(Box<burn::Function>),
     /// The page and what belongs to it.
     Console(console::Function),
     /// `GET /tokens/current`
@@ -33,12 +36,16 @@ pub enum HttpHandler {
     Change(change::Function),
     /// `POST /tokens`
     Generate(generate::Function),
+    /// `POST /introspect`
+    Introspect(Arc<introspect::Function>),
     /// `GET /tokens`, `GET /tokens/{id}`
     List(list::Function),
     /// `DELETE /tokens/{id}`, `DELETE /tokens`
     Revoke(revoke::Function),
     /// `POST /tokens/{id}/rotate`
     Rotate(rotate::Function),
+    /// `GET /verify`, `ANY /verify/{proxy+}`
+    Verify(Arc<verify::Function>),
 }
 
 /// Why a binary has no handler.
@@ -133,22 +140,27 @@ impl Handler {
     pub fn of(binary: &str, environment: &Environment, client: Client) -> Result<Self, HandlerError> {
         Ok(Self::Http(match binary {
             "authorize" => return Ok(Self::Authorizer(Arc::new(authorize::Function::new(environment, client)?))),
+            "burn" => HttpHandler::Burn(Box::new(burn::Function::new(environment, client)?)),
             "change" => HttpHandler::Change(change::Function::new(environment, client)?),
             "console" => HttpHandler::Console(console::Function::new(environment)?),
             "current" => HttpHandler::Current(current::Function::new(environment, client)?),
             "generate" => HttpHandler::Generate(generate::Function::new(environment, client)?),
+            "introspect" => HttpHandler::Introspect(Arc::new(introspect::Function::new(environment, client)?)),
             "list" => HttpHandler::List(list::Function::new(environment, client)?),
             "remind" => return Ok(Self::Remind(remind::Function::new(environment, client)?)),
             "revoke" => HttpHandler::Revoke(revoke::Function::new(environment, client)?),
             "rotate" => HttpHandler::Rotate(rotate::Function::new(environment, client)?),
+            "verify" => HttpHandler::Verify(Arc::new(verify::Function::new(environment, client)?)),
             _ => return Err(HandlerError::UnknownBinary),
         }))
     }
 
     /// What the function does once its answer is out.
-    fn settle(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
+    fn settle(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
         match self {
-            Self::Authorizer(function) => Some(Arc::clone(function).settle()),
+            Self::Authorizer(function) => Some(Box::pin(Arc::clone(function).settle())),
+            Self::Http(HttpHandler::Introspect(function)) => Some(Box::pin(Arc::clone(function).settle())),
+            Self::Http(HttpHandler::Verify(function)) => Some(Box::pin(Arc::clone(function).settle())),
             Self::Http(_) | Self::Remind(_) => None,
         }
     }
@@ -175,13 +187,16 @@ impl HttpHandler {
         let request: LambdaRequest = serde_json::from_slice(event).map_err(error)?;
         let respond = |request| async move {
             Ok::<_, Infallible>(match self {
+                Self::Burn(function) => function.handle(request, now).await,
                 Self::Console(function) => function.handle(&request),
                 Self::Current(function) => function.handle(request, now).await,
                 Self::Change(function) => function.handle(request, now).await,
                 Self::Generate(function) => function.handle(request, now).await,
+                Self::Introspect(function) => function.handle(request, now).await,
                 Self::List(function) => function.handle(request, now).await,
                 Self::Revoke(function) => function.handle(request, now).await,
                 Self::Rotate(function) => function.handle(request, now).await,
+                Self::Verify(function) => function.handle(request, now).await,
             })
         };
         let mut context = Context::default();

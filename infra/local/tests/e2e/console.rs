@@ -15,13 +15,49 @@ const BROWSER: [&str; 2] = ["chromium", "chromedriver"];
 
 /// The token that the page shows.
 async fn shown_token(browser: &Browser) -> String {
-    browser.heading("Your new token").await;
+    shown_under(browser, "Your new token").await
+}
+
+/// The token that the page shows after a rotation.
+async fn shown_secret(browser: &Browser) -> String {
+    shown_under(browser, "The token’s new secret").await
+}
+
+async fn shown_under(browser: &Browser, heading: &str) -> String {
+    browser.heading(heading).await;
     browser.js("return document.querySelector('.token').textContent").await.as_str().unwrap().into()
 }
 
 /// The answer of the registry to a read.
 async fn read(stack: &Harness, token: &str) -> u16 {
     stack.registry(Method::GET, "/x", Some(token)).await.status
+}
+
+/// Neither the page nor what the browser keeps for it holds this token's secret.
+async fn is_nowhere(browser: &Browser, token: &str) {
+    let kept = browser
+        .js(
+            "return [document.documentElement.outerHTML, JSON.stringify(localStorage), JSON.stringify(sessionStorage), \
+             location.href, JSON.stringify(history.state)].join('\\n')",
+        )
+        .await;
+    assert!(!kept.as_str().unwrap().contains(&token[token.len() - 49..]), "{kept}");
+}
+
+/// The answer to the question that the page asks in a dialog.
+async fn agree(browser: &Browser) {
+    browser.js("document.querySelector('dialog button[value=yes]').click()").await;
+}
+
+/// The date so many days ahead.
+fn in_days(stack: &Harness, days: u32) -> String {
+    stack.now().plus_days(days).to_string()[..10].into()
+}
+
+/// A stack with administrators.
+async fn administered() -> Harness {
+    let now = latchkey::clock::now().to_string();
+    Harness::start_from(&[("ADMIN_GROUP", "admins")], Options::in_memory(), &now).await
 }
 
 #[tokio::test]
@@ -63,14 +99,7 @@ async fn the_six_steps_end_with_a_token_that_works_and_is_seen_no_more() {
     // It is nowhere: the choice of the client alone is kept.
     browser.reload().await;
     browser.see("h2", "my laptop").await;
-    let kept = browser
-        .js(
-            "return [document.documentElement.outerHTML, JSON.stringify(localStorage), JSON.stringify(sessionStorage), \
-             location.href, JSON.stringify(history.state)].join('\\n')",
-        )
-        .await;
-    let secret = &token[token.len() - 49..];
-    assert!(!kept.as_str().unwrap().contains(secret), "{kept}");
+    is_nowhere(&browser, &token).await;
     assert_eq!(browser.js("return JSON.stringify(localStorage)").await, json!(r#"{"latchkey.client":"npm"}"#));
 
     browser.press("Revoke").await;
@@ -78,8 +107,9 @@ async fn the_six_steps_end_with_a_token_that_works_and_is_seen_no_more() {
     browser.press("Keep it").await;
     assert_eq!(read(&stack, &token).await, 200);
     browser.press("Revoke").await;
-    browser.js("document.querySelector('dialog button[value=yes]').click()").await;
+    agree(&browser).await;
     browser.see("span", "revoked").await;
+    browser.see("dd", ", by you").await;
     assert_eq!(read(&stack, &token).await, 403, "at the next request");
 
     browser.press("alice").await;
@@ -135,9 +165,32 @@ async fn the_six_steps_can_be_gone_by_keyboard_alone_at_320_pixels() {
     browser.tab_to("Done").await;
     browser.keys(&enter).await;
     browser.see("h2", "keyboard").await;
+    browser.tab_to("Change").await;
+    browser.keys(&enter).await;
+    browser.heading("Change “keyboard”").await;
+    browser.tab_to("Name").await;
+    browser.keys(&format!("{} 2", Key::End)).await;
+    browser.tab_to("Save").await;
+    browser.keys(&enter).await;
+    browser.see("h2", "keyboard 2").await;
+    browser.tab_to("Rotate").await;
+    browser.keys(&enter).await;
+    browser.heading("Rotate “keyboard 2”").await;
+    browser.tab_to("The old secret goes on").await;
+    browser.keys(&Key::Down.to_string()).await;
+    browser.see("p", "Give them the new one before.").await;
+    browser.tab_to("Rotate").await;
+    browser.keys(&enter).await;
+    let rotated = shown_secret(&browser).await;
+    assert_eq!((read(&stack, &token).await, read(&stack, &rotated).await), (200, 200));
+    browser.tab_to("Copy token").await;
+    browser.keys(&enter).await;
+    browser.tab_to("Done").await;
+    browser.keys(&enter).await;
+    browser.see("h2", "keyboard 2").await;
     browser.tab_to("Revoke").await;
     browser.keys(&enter).await;
-    browser.see("h2", "Revoke “keyboard”?").await;
+    browser.see("h2", "Revoke “keyboard 2”?").await;
     browser.tab_to("Revoke").await;
     browser.keys(&enter).await;
     browser.see("span", "revoked").await;
@@ -199,9 +252,76 @@ async fn visit(browser: &Browser, stack: &Harness, mut look: impl AsyncFnMut(&st
     browser.heading("Your new token").await;
     look("created").await;
     browser.press("Copy token").await;
-    browser.js("sessionStorage.clear()").await;
     browser.press("Done").await;
-    browser.open("#/tokens").await;
+    browser.heading("API Token Management").await;
+    life(browser, stack, look).await;
+    browser.js("sessionStorage.clear()").await;
+}
+
+/// The states of the rest of a token's life, and those of an administrator.
+async fn life(browser: &Browser, stack: &Harness, mut look: impl AsyncFnMut(&str)) {
+    let wish = json!({"name": "ci of the website", "scopes": ["read:*", "write:npm/@acme/*"], "source_addresses": ["127.0.0.0/8"]});
+    // The newest is the first in the list.
+    stack.advance(1);
+    let token = stack.token("alice", wish.clone()).await;
+    assert_eq!(stack.registry_from([127, 0, 0, 9], "cargo/1.95.0 (x)", &token.text).await.status, 200);
+    stack.stack.settled().await;
+    browser.reload().await;
+    browser.see("h2", "ci of the website").await;
+    browser.press("Rotate").await;
+    browser.heading("Rotate “ci of the website”").await;
+    browser.fill("The old secret goes on", "for 1 day").await;
+    look("rotate").await;
+    browser.press("Rotate").await;
+    browser.heading("The token’s new secret").await;
+    look("rotated").await;
+    browser.press("Copy token").await;
+    browser.press("Done").await;
+    browser.see("dt", "Rotated").await;
+    look("card").await;
+    browser.press("Change").await;
+    browser.heading("Change “ci of the website”").await;
+    browser.fill("Name", "").await;
+    browser.press("Save").await;
+    browser.see("p", "Give it a name.").await;
+    look("change").await;
+    stack.revoke("alice", &token.id).await;
+    browser.fill("Name", "too late").await;
+    browser.press("Save").await;
+    browser.see("div", "was revoked on").await;
+    look("change-refused").await;
+    browser.open(&format!("#/tokens/{}/rotate", token.id)).await;
+    browser.see("p", "is revoked: it can be neither rotated nor changed.").await;
+    look("ended").await;
+    let leaked = stack.token("alice", wish).await;
+    stack.revoke("alice", &leaked.id).await;
+    stack.set_attribute(&leaked.id, "revoked_by", "github").await;
+    stack.set_attribute(&leaked.id, "leak_url", "https://github.example/acme/website/blob/main/.npmrc").await;
+    browser.press("To your tokens").await;
+    browser.see("dd", "found by GitHub at").await;
+    browser.press("alice").await;
+    browser.press("Sign out").await;
+    browser.see("p", "Sign in to make").await;
+    browser.sign_in_with("root", "admins").await;
+    browser.fill("Tokens of", "alice").await;
+    browser.press("Show").await;
+    browser.heading("Tokens of alice").await;
+    browser.see("h2", "ci of the website").await;
+    look("others").await;
+    browser.press("Revoke all of alice’s tokens").await;
+    browser.see("h2", "Revoke all of alice’s tokens?").await;
+    look("dialog-all").await;
+    agree(browser).await;
+    browser.see("p", "tokens are revoked.").await;
+    browser.press("Generate New Token").await;
+    browser.see("label", "For a service").await;
+    browser.fill("Only from these addresses", "192.168.1.5/24, x").await;
+    browser.fill("Name", "ci").await;
+    browser.fill("For a service", "website-ci").await;
+    browser.press("Read Everything").await;
+    browser.press("Create Token").await;
+    browser.see("p", "“192.168.1.5/24” is not possible:").await;
+    look("form-service").await;
 }
 
 #[tokio::test]
@@ -211,7 +331,7 @@ async fn no_state_of_the_page_has_an_accessibility_violation_or_runs_over_at_any
     }
     let axe = std::fs::read_to_string(on_path("../axe-core/axe.min.js").unwrap()).unwrap();
     for (dark, narrow) in [(false, false), (true, true), (false, true), (true, false)] {
-        let stack = Harness::start_now().await;
+        let stack = administered().await;
         let browser = Browser::start(&stack).await;
         browser.dark(dark).await;
         if narrow {
@@ -234,7 +354,7 @@ async fn no_state_of_the_page_has_an_accessibility_violation_or_runs_over_at_any
             states.push(state.to_owned());
         })
         .await;
-        assert_eq!(states.len(), 9, "{states:?}");
+        assert_eq!(states.len(), 18, "{states:?}");
         let log = browser.log().await;
         assert!(!log.iter().any(|line| line.contains("Security Policy") || line.contains("Uncaught")), "{log:?}");
         browser.close().await;
@@ -264,8 +384,20 @@ async fn a_session_that_ends_in_mid_form_loses_nothing_that_was_typed() {
     browser.press("Create Token").await;
     shown_token(&browser).await;
     browser.see("strong", "half done").await;
-    let last = stack.now().plus_days(7).to_string();
-    browser.see("p", &format!("({} 23:59 UTC)", &last[..10])).await;
+    browser.see("p", &format!("({} 23:59 UTC)", in_days(&stack, 7))).await;
+
+    browser.press("Copy token").await;
+    browser.press("Done").await;
+    browser.press("Rotate").await;
+    browser.heading("Rotate “half done”").await;
+    browser.fill("The old secret goes on", "for 1 day").await;
+    stack.advance(3600);
+    browser.press("Rotate").await;
+    browser.press("Sign in again").await;
+    browser.fill("Name (any will do)", "alice").await;
+    browser.press("Sign in").await;
+    browser.heading("Rotate “half done”").await;
+    browser.see("p", "Give them the new one before.").await;
     browser.close().await;
 }
 
@@ -315,16 +447,17 @@ async fn every_failure_of_the_service_is_said_beside_what_caused_it() {
 }
 
 #[tokio::test]
-async fn a_link_prefills_name_and_permissions_and_never_more() {
+async fn a_link_prefills_name_permissions_and_addresses_and_never_more() {
     if lacks(&BROWSER) {
         return;
     }
     let stack = Harness::start_now().await;
     let browser = Browser::start(&stack).await;
     browser.sign_in("alice").await;
-    browser.open("#/tokens/new?name=ci&scope=write:npm/@acme/*&scope=read:*&scope=admin:x&expires_at=2099-01-01").await;
+    browser.open("#/tokens/new?name=ci&scope=write:npm/@acme/*&scope=read:*&scope=admin:x&address=192.0.2.1&address=2001:db8::/32&expires_at=2099-01-01").await;
     browser.see("p", "May read everything, and publish under npm/@acme/.").await;
     assert_eq!(browser.js("return document.querySelector('select').value").await, "90");
+    assert_eq!(browser.js("return document.querySelector('textarea').value").await, "192.0.2.1\n2001:db8::/32");
     assert_eq!(stack.items().await.len(), 0, "nothing is made by a link alone");
     browser.close().await;
 }
@@ -479,7 +612,26 @@ async fn the_page_asks_for_itself_its_style_its_modules_and_one_list() {
     let asked = browser
         .js("return performance.getEntriesByType('resource').map((entry) => entry.name.slice(location.origin.length)).sort()")
         .await;
-    let modules = ["api", "app", "created", "dom", "form", "list", "session", "words"];
+    let modules = [
+        "addresses",
+        "administrator",
+        "api",
+        "app",
+        "card",
+        "change",
+        "created",
+        "dom",
+        "draft",
+        "expiry",
+        "field",
+        "form",
+        "generate",
+        "list",
+        "permissions",
+        "rotate",
+        "session",
+        "words",
+    ];
     let mut expected: Vec<_> = modules.map(|name| format!("/console/{name}.js")).to_vec();
     expected.extend(["/console/icon.svg", "/console/style.css", "/tokens?limit=50"].map(str::to_owned));
     expected.sort();
@@ -513,4 +665,278 @@ async fn the_pages_files_are_revalidated_by_strong_tags_and_weigh_less_than_100_
     }
     assert!(weight < 100_000, "{weight}");
     assert_eq!(get("/console/none.js", None).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_rotated_token_shows_its_new_secret_once_and_the_old_one_goes_on_as_long_as_was_chosen() {
+    if lacks(&BROWSER) {
+        return;
+    }
+    let stack = Harness::start_now().await;
+    let old = stack.token("alice", json!({"name": "ci", "scopes": ["read"], "expires_at": in_days(&stack, 30)})).await;
+    let browser = Browser::start(&stack).await;
+    browser.sign_in("alice").await;
+    browser.press("Rotate").await;
+    browser.see("p", "Clients that have the old secret are refused from their next request on.").await;
+    browser.fill("The old secret goes on", "for 1 hour").await;
+    browser.fill("Expiry date", "7 days").await;
+    browser.press("Rotate").await;
+    let new = shown_secret(&browser).await;
+    assert_eq!(new.split('_').nth(1), old.text.split('_').nth(1), "the same id");
+    browser.see("p", &format!("({} 23:59 UTC)", in_days(&stack, 7))).await;
+    browser.see("p", "The old secret works until").await;
+    browser.press("Test this token").await;
+    browser.see("p", "It works. The service knows it as “ci”, active: May read everything.").await;
+    assert_eq!((read(&stack, &old.text).await, read(&stack, &new).await), (200, 200));
+
+    browser.press("Done").await;
+    browser.see("h2", "Leave without the token?").await;
+    browser.press("Stay").await;
+    browser.press("Copy token").await;
+    browser.press("Done").await;
+    browser.see("dt", "Rotated").await;
+    is_nowhere(&browser, &new).await;
+    browser.js("history.back()").await;
+    browser.heading("Rotate “ci”").await;
+    is_nowhere(&browser, &new).await;
+
+    stack.advance(3600);
+    assert_eq!((read(&stack, &old.text).await, read(&stack, &new).await), (403, 200));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn whoever_rotates_a_token_too_late_or_with_another_at_once_is_told_beside_the_button() {
+    if lacks(&BROWSER) {
+        return;
+    }
+    let stack = Harness::start_now().await;
+    let token = stack.token("alice", json!({"name": "ci", "scopes": ["read"]})).await;
+    let browser = Browser::start(&stack).await;
+    browser.sign_in("alice").await;
+    browser.press("Rotate").await;
+    browser.heading("Rotate “ci”").await;
+    // Others do what this page does, until one of them all comes second.
+    browser
+        .js("const real = fetch; window.fetch = async (path, options) => { for (;;) { \
+             const answers = await Promise.all([...'12345678'].map(() => real(path, options))); \
+             const second = answers.find((answer) => answer.status === 409); if (second) return second } }")
+        .await;
+    browser.press("Rotate").await;
+    browser.see("div", "The token was rotated, changed or revoked at the same moment.").await;
+    assert_eq!(browser.js("return document.activeElement.textContent").await, "Rotate");
+
+    browser.reload().await;
+    browser.heading("Rotate “ci”").await;
+    stack.revoke("alice", &token.id).await;
+    browser.press("Rotate").await;
+    browser.see("div", "Token ci was revoked on").await;
+    browser.press("To the list").await;
+    browser.see("span", "revoked").await;
+    browser.open("#/tokens/lk_none/rotate").await;
+    browser.see("p", "You have no token with this id.").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_change_takes_away_and_never_gives_and_sends_what_is_new_alone() {
+    if lacks(&BROWSER) {
+        return;
+    }
+    let stack = Harness::start_now().await;
+    let scopes = json!(["write:*", "read:npm/*", "write:pypi/*"]);
+    let token = stack.token("alice", json!({"name": "ci", "scopes": scopes})).await;
+    let browser = Browser::start(&stack).await;
+    browser.sign_in("alice").await;
+    browser.press("Change").await;
+    browser.heading("Change “ci”").await;
+    browser.press("Save").await;
+    browser.see("div", "Nothing is changed yet.").await;
+    let boxes = "return [...document.querySelectorAll('[type=checkbox]')].filter((box) => !box.checked)\
+                 .map((box) => `${box.ariaLabel} ${box.disabled}`)";
+    assert_eq!(browser.js(boxes).await, json!(["Write npm/* true"]), "what it has not");
+    browser
+        .js("const real = fetch; window.bodies = []; \
+             window.fetch = (path, options) => { if (options?.body) bodies.push(JSON.parse(options.body)); \
+             return real(path, options) }")
+        .await;
+    browser.fill("Name", "ci 2").await;
+    browser.press("Save").await;
+    browser.see("h2", "ci 2").await;
+
+    browser.press("Change").await;
+    browser.heading("Change “ci 2”").await;
+    browser.press("Write Everything").await;
+    browser.press("Read npm/*").await;
+    browser.fill("Expiry date", "30 days").await;
+    browser.see("p", "It can end sooner, and never later.").await;
+    browser.press("Save").await;
+    browser.heading("API Token Management").await;
+    browser.see("dd", "May read everything, and publish under pypi/.").await;
+    browser.see("dd", "in 30 days").await;
+    let end = in_days(&stack, 30);
+    let second = json!({"scopes": ["read:*", "write:pypi/*"], "expires_at": end});
+    assert_eq!(browser.js("return bodies").await, json!([{"name": "ci 2"}, second]));
+    assert_eq!(stack.registry(Method::PUT, "/npm/x", Some(&token.text)).await.status, 403);
+
+    // What another took away meanwhile is not given back.
+    browser.press("Change").await;
+    browser.heading("Change “ci 2”").await;
+    let session = stack.session("alice").await;
+    let narrow = json!({"scopes": ["read:pypi/*"], "expires_at": in_days(&stack, 7)});
+    let path = format!("/tokens/{}", token.id);
+    assert_eq!(stack.api(Method::PATCH, &path, Some(&session), Some(&narrow)).await.status, 200);
+    browser.press("Write pypi/*").await;
+    browser.fill("Expiry date", "7 days").await;
+    browser.press("Save").await;
+    browser.see("p", "“read:*” is not possible: what the token grants: read:pypi/*.").await;
+    browser.see("div", "A token is never widened or prolonged.").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_token_is_bound_to_addresses_in_the_form_and_its_card_tells_its_life() {
+    if lacks(&BROWSER) {
+        return;
+    }
+    let stack = Harness::start_now().await;
+    let browser = Browser::start(&stack).await;
+    browser.sign_in("alice").await;
+    browser.press("Generate New Token").await;
+    browser.fill("Name", "bound").await;
+    browser.press("Read Everything").await;
+    browser.fill("Only from these addresses", "127.0.0.5/8 2001:db8::/32").await;
+    browser.press("Create Token").await;
+    browser.see("p", "“127.0.0.5/8” is not possible: a block by its first address: 127.0.0.0/8.").await;
+    assert_eq!(browser.js("return document.activeElement.ariaInvalid").await, "true");
+    // The draft has them as well.
+    browser.fill("Only from these addresses", "127.0.0.8/31,2001:db8::/32").await;
+    browser.reload().await;
+    browser.see("p", "May read everything.").await;
+    browser.press("Create Token").await;
+    browser.see("p", "It is good from 127.0.0.8/31, 2001:db8::/32 alone.").await;
+    let token = shown_token(&browser).await;
+    for (from, status) in [(8, 200), (10, 403)] {
+        assert_eq!(stack.registry_from([127, 0, 0, from], "cargo/1.95.0 (x)", &token).await.status, status);
+    }
+    stack.stack.settled().await;
+    browser.press("Copy token").await;
+    browser.press("Done").await;
+    browser.see("dd", "127.0.0.8/31, 2001:db8::/32").await;
+    browser.see("dd", "from 127.0.0.8, with cargo/1.95.0").await;
+    browser.press("Make another like this").await;
+    browser.heading("Generate New Token").await;
+    assert_eq!(browser.js("return document.querySelector('textarea').value").await, "127.0.0.8/31\n2001:db8::/32");
+
+    let id = token.split('_').nth(1).unwrap();
+    stack.revoke("alice", id).await;
+    for (by, url, words) in [
+        ("administrator", None, ", by an administrator"),
+        ("token", None, ", by somebody who had the token itself"),
+        ("github", Some("https://github.example/a"), ", found by GitHub at https://github.example/a"),
+        ("finder", Some("javascript:alert(1)"), ", found by somebody who reported it at javascript:alert(1)"),
+    ] {
+        stack.set_attribute(id, "revoked_by", by).await;
+        if let Some(url) = url {
+            stack.set_attribute(id, "leak_url", url).await;
+        }
+        browser.open("#/profile").await;
+        browser.heading("My Profile").await;
+        browser.open("#/tokens").await;
+        browser.see("dd", words).await;
+        let links = browser.js("return [...document.querySelectorAll('dd a')].map((a) => [a.href, a.rel])").await;
+        let expected = if by == "github" { json!([[url, "noreferrer"]]) } else { json!([]) };
+        assert_eq!(links, expected);
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn an_administrator_lists_and_ends_the_tokens_of_others_and_looks_after_services() {
+    if lacks(&BROWSER) {
+        return;
+    }
+    let stack = administered().await;
+    let mut tokens = vec![];
+    for name in ["one", "two", "three"] {
+        tokens.push(stack.token("bob", json!({"name": name, "scopes": ["read"]})).await.text);
+        stack.advance(1);
+    }
+    let browser = Browser::start(&stack).await;
+    browser.sign_in_with("root", "staff admins").await;
+    browser.see("p", "You have no tokens yet.").await;
+    browser.fill("Tokens of", "bob").await;
+    browser.press("Show").await;
+    browser.heading("Tokens of bob").await;
+    browser.see("h2", "three").await;
+    let text = browser.text().await;
+    assert!(!["Rotate", "Change", "Make another"].iter().any(|action| text.contains(action)), "{text}");
+    browser.js("document.querySelector('.card button.danger').click()").await;
+    browser.see("h2", "Revoke “three”?").await;
+    agree(&browser).await;
+    browser.see("dd", ", by an administrator").await;
+    assert_eq!((read(&stack, &tokens[2]).await, read(&stack, &tokens[0]).await), (403, 200));
+    browser.press("Revoke all of bob’s tokens").await;
+    browser.see("p", "Clients that use any of them are refused").await;
+    browser.press("Keep them").await;
+    assert_eq!(read(&stack, &tokens[0]).await, 200);
+    // As where somebody has more than one request ends.
+    browser
+        .js("const real = fetch; let first = true; window.fetch = (path, options) => { \
+             if (options?.method !== 'DELETE' || !first) return real(path, options); \
+             first = false; return Promise.resolve(Response.json({revoked: 200, complete: false})) }")
+        .await;
+    browser.press("Revoke all of bob’s tokens").await;
+    agree(&browser).await;
+    browser.see("p", "202 tokens are revoked.").await;
+    for token in &tokens {
+        assert_eq!(read(&stack, token).await, 403);
+    }
+
+    browser.press("Generate New Token").await;
+    browser.fill("Name", "deploy").await;
+    browser.fill("For a service", "web site").await;
+    browser.press("Read Everything").await;
+    browser.press("Create Token").await;
+    browser.see("p", "“web site” is not possible: 1 to 60 of the characters").await;
+    browser.fill("For a service", "website").await;
+    browser.press("Create Token").await;
+    let token = shown_token(&browser).await;
+    browser.press("Copy token").await;
+    browser.press("Done").await;
+    browser.heading("Tokens of service:website").await;
+    browser.press("Rotate").await;
+    browser.heading("Rotate “deploy”").await;
+    browser.press("Rotate").await;
+    let rotated = shown_secret(&browser).await;
+    browser.see("p", "The old secret works no more.").await;
+    assert_eq!((read(&stack, &token).await, read(&stack, &rotated).await), (403, 200));
+    browser.press("Copy token").await;
+    browser.press("Done").await;
+    browser.heading("Tokens of service:website").await;
+    browser.press("Make another like this").await;
+    browser.see("label", "For a service").await;
+    assert_eq!(browser.js("return [...document.querySelectorAll('form input')].at(-1).value").await, "website");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn whoever_is_no_administrator_sees_nothing_of_one() {
+    if lacks(&BROWSER) {
+        return;
+    }
+    let stack = administered().await;
+    stack.token("bob", json!({"name": "bobs", "scopes": ["read"]})).await;
+    let browser = Browser::start(&stack).await;
+    browser.sign_in_with("alice", "admins2 staff").await;
+    for hash in ["#/tokens", "#/tokens?subject=bob"] {
+        browser.open(hash).await;
+        browser.see("p", "You have no tokens yet.").await;
+        let text = browser.text().await;
+        assert!(!text.contains("Tokens of") && !text.contains("Revoke all"), "{text}");
+    }
+    browser.open("#/tokens/new").await;
+    browser.see("label", "Only from these addresses").await;
+    assert!(!browser.text().await.contains("For a service"));
+    browser.close().await;
 }

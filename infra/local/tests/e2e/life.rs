@@ -480,8 +480,16 @@ async fn all_tokens_of_a_person_who_leaves_end_at_once() {
     let alices = stack.token("alice", reader()).await;
     let root = stack.session_in("root", "admins").await;
     let end = async || stack.api(Method::DELETE, "/tokens?subject=bob", Some(&root), None).await.json;
-    assert_eq!(end().await, json!({"revoked": 200, "complete": false}));
-    assert_eq!(end().await, json!({"revoked": 50, "complete": true}));
+    let mut revoked = vec![];
+    loop {
+        let told = end().await;
+        revoked.push(told["revoked"].as_u64().unwrap());
+        if told["complete"] == true {
+            break;
+        }
+    }
+    // Fewer at a time where the machine is busy.
+    assert!(revoked.iter().all(|some| *some <= 200) && revoked.iter().sum::<u64>() == 250, "{revoked:?}");
     assert_eq!(end().await, json!({"revoked": 0, "complete": true}));
     for token in &tokens {
         assert_eq!(opens(&stack, token).await, 403);

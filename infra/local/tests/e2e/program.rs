@@ -14,9 +14,15 @@ struct Program {
 }
 
 fn command(folder: &Path) -> Command {
+    command_at(folder, 0)
+}
+
+/// The program in this folder, its issuer at this port, everything else at any.
+pub fn command_at(folder: &Path, identity_port: u16) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_latchkey"));
     command.current_dir(folder).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.args(["--api-port", "0", "--registry-port", "0", "--identity-port", "0", "--dynamodb-port", "0"]);
+    command.args(["--api-port", "0", "--registry-port", "0", "--dynamodb-port", "0"]);
+    command.args(["--identity-port", &identity_port.to_string()]);
     command
 }
 

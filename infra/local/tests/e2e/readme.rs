@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Commands that need what no test has, and what stands in for it.
-const NOT_RUN: [(&str, &str); 8] = [
+const NOT_RUN: [(&str, &str); 9] = [
     ("sam build --template infra/template.yaml", "an arm64 toolchain; CI runs it for x86_64"),
     ("cargo lambda build --release --arm64", "an arm64 toolchain; CI runs it for x86_64"),
     ("sam deploy --guided --capabilities CAPABILITY_IAM", "an AWS account; the one-machine stack stands in"),
@@ -34,16 +34,20 @@ const NOT_RUN: [(&str, &str); 8] = [
         "aws dynamodb update-table --table-name \"$TABLE\" --replica-updates \"Create={RegionName=$REGION}\"",
         "an AWS account: the embedded DynamoDB has one region",
     ),
+    ("cargo deny --locked check advisories", "RustSec's database, a git repository that CI does not reach"),
 ];
 
 /// Commands that `.ci/run` has, word for word.
-const BY_CI: [&str; 6] = [
+const BY_CI: [&str; 9] = [
     "cargo test --workspace",
     "cargo lambda build --release",
     "cargo run --release -p latchkey-bench",
     "cargo run --release -p latchkey-bench --bin scale",
     "cargo run --release -p latchkey-bench --bin load",
     "cargo bench -p latchkey-bench",
+    "cargo fuzz run -s none --fuzz-dir infra/fuzz --target-dir target/fuzz \"$target\"",
+    "cargo deny --locked check bans licenses sources",
+    ".ci/bom",
 ];
 
 fn root() -> PathBuf {

@@ -31,7 +31,7 @@ fn resources_with(kind: &str, parameters: &[(&str, &str)]) -> BTreeMap<String, V
 }
 
 /// The functions that decide about requests to the registry.
-const DECIDING: [&str; 1] = ["Authorize"];
+const DECIDING: [&str; 3] = ["Authorize", "Introspect", "Verify"];
 
 #[test]
 fn each_functions_role_has_exactly_its_actions_on_the_table_and_its_own_log() {
@@ -39,14 +39,17 @@ fn each_functions_role_has_exactly_its_actions_on_the_table_and_its_own_log() {
     let functions = resources("AWS::Serverless::Function");
     let actions = [
         ("Authorize", json!(["dynamodb:GetItem"])),
+        ("Burn", json!(["dynamodb:UpdateItem"])),
         ("Change", json!(["dynamodb:GetItem", "dynamodb:UpdateItem"])),
         ("Console", json!([])),
         ("Current", json!(["dynamodb:GetItem"])),
         ("Generate", json!(["dynamodb:PutItem", "dynamodb:Query"])),
+        ("Introspect", json!(["dynamodb:GetItem"])),
         ("List", json!(["dynamodb:Query"])),
         ("Remind", json!(["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"])),
         ("Revoke", json!(["dynamodb:Query", "dynamodb:UpdateItem"])),
         ("Rotate", json!(["dynamodb:GetItem", "dynamodb:UpdateItem"])),
+        ("Verify", json!(["dynamodb:GetItem"])),
     ];
     assert_eq!(functions.keys().collect::<Vec<_>>(), actions.iter().map(|(name, _)| name).collect::<Vec<_>>());
     let of_functions = roles.keys().filter(|role| *role != "PipesRole").count();
@@ -149,6 +152,8 @@ fn an_existing_table_takes_the_place_of_the_stacks_own_everywhere() {
 fn another(name: &str) -> &'static str {
     match name {
         "ExistingTable" => "arn:aws:dynamodb:eu-west-1:123456789012:table/restored",
+        "GitHubKeysUrl" => "https://keys.example",
+        "GitLabTokenSha256" => "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
         _ => "7",
     }
 }
@@ -218,7 +223,7 @@ fn the_dashboard_is_json_and_shows_every_function() {
 }
 
 #[test]
-fn every_route_takes_a_session_but_the_page_and_what_a_token_says_of_itself() {
+fn every_route_takes_a_session_but_the_page_and_those_that_take_a_token_itself() {
     let functions = resources("AWS::Serverless::Function");
     let mut routes = vec![];
     for (name, function) in &functions {
@@ -237,16 +242,24 @@ fn every_route_takes_a_session_but_the_page_and_what_a_token_says_of_itself() {
         }
     }
     let expected = [
+        ("Burn", "DELETE /tokens/current", true),
+        ("Burn", "POST /tokens/burn", true),
+        ("Burn", "POST /leaks/github", true),
+        ("Burn", "POST /leaks/gitlab/v1/revoke_tokens", true),
+        ("Burn", "GET /leaks/gitlab/v1/revocable_token_types", true),
         ("Change", "PATCH /tokens/{id}", false),
         ("Console", "GET /console/{file}", true),
         ("Console", "GET /", true),
         ("Current", "GET /tokens/current", true),
         ("Generate", "POST /tokens", false),
+        ("Introspect", "POST /introspect", true),
         ("List", "GET /tokens", false),
         ("List", "GET /tokens/{id}", false),
         ("Revoke", "DELETE /tokens", false),
         ("Revoke", "DELETE /tokens/{id}", false),
         ("Rotate", "POST /tokens/{id}/rotate", false),
+        ("Verify", "ANY /verify/{proxy+}", true),
+        ("Verify", "GET /verify", true),
     ];
     assert_eq!(routes, expected.map(|(name, route, open)| (name, route.to_string(), open)));
     assert_eq!(resources("AWS::Serverless::HttpApi")["Api"]["Auth"]["DefaultAuthorizer"], "Session");

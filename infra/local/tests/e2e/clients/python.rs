@@ -1,12 +1,14 @@
-//! pip, uv and twine, with pypiserver.
+//! pip, uv and twine, with pypiserver, behind API Gateway and behind nginx.
 
 use super::{Front, Holder, Home, NO_TOKEN, REFUSED, Ran};
 use crate::harness::{Process, free_port, lacks};
+use crate::nginx::Nginx;
 use std::process::Command;
 use tempfile::TempDir;
 
 struct Pypiserver {
     front: Front,
+    port: u16,
     _process: Process,
     folder: TempDir,
 }
@@ -20,7 +22,7 @@ impl Pypiserver {
         let mut command = Command::new("pypi-server");
         command.args(["run", "--interface", "127.0.0.1", "--port", &port.to_string(), "--disable-fallback"]);
         command.args(["--passwords", ".", "--authenticate", "."]).arg(folder.path());
-        Self { front, _process: Process::start(command, port).await, folder }
+        Self { front, port, _process: Process::start(command, port).await, folder }
     }
 
     fn has(&self, file: &str) -> bool {
@@ -107,5 +109,34 @@ async fn uv_publishes_and_installs_and_says_why_it_may_not_publish() {
     }
     run(&Home::new(), &install(Holder::Nobody)).await.expect_refusal("(401 Unauthorized)");
     run(&home, &publish(Holder::Nobody)).await.expect_refusal(NO_TOKEN);
+    assert!(!registry.has("other-1.0-py3-none-any.whl"));
+}
+
+#[tokio::test]
+async fn behind_nginx_twine_uploads_and_pip_installs_and_twine_says_why_it_may_not() {
+    if lacks(&["nginx", "pypi-server", "twine", "pip", "python3"]) {
+        return;
+    }
+    let registry = Pypiserver::start().await;
+    let front = &registry.front;
+    let nginx = Nginx::before(registry.port, &front.stack).await;
+    let there = |snippet: String| snippet.replace(&front.host(), &format!("127.0.0.1:{}", nginx.port));
+    let home = Home::new();
+    wheel(&home, "hello").await;
+    let twine = |holder| there(front.snippet(holder, "twine", &[]));
+    let pip = |holder| there(front.snippet(holder, "pip", &[("PACKAGE", "hello")]));
+
+    run(&home, &twine(Holder::ReadWrite)).await.expect_success();
+    assert!(registry.has("hello-1.0-py3-none-any.whl"));
+    run(&Home::new(), &pip(Holder::ReadOnly)).await.expect_success().expect("Successfully installed hello-1.0");
+
+    wheel(&home, "other").await;
+    let upload = front.as_reader(&twine(Holder::ReadWrite));
+    run(&home, &format!("{upload} --verbose")).await.expect_refusal(TOO_NARROW);
+    for (holder, reason) in REFUSED {
+        run(&Home::new(), &pip(holder)).await.expect_refusal("No matching distribution found for hello");
+        run(&home, &format!("{} --verbose", twine(holder))).await.expect_refusal(reason);
+    }
+    run(&home, &format!("{} --verbose", twine(Holder::Nobody))).await.expect_refusal(NO_TOKEN);
     assert!(!registry.has("other-1.0-py3-none-any.whl"));
 }

@@ -75,9 +75,15 @@ impl Browser {
 
     /// From the console's first page through the stack's own form, and back.
     pub async fn sign_in(&self, name: &str) {
+        self.sign_in_with(name, "").await;
+    }
+
+    /// As a member of these groups.
+    pub async fn sign_in_with(&self, name: &str, groups: &str) {
         self.open("").await;
         self.press("Sign in").await;
         self.fill("Name (any will do)", name).await;
+        self.fill("Groups (if any, apart by spaces)", groups).await;
         self.press("Sign in").await;
         self.heading("API Token Management").await;
     }
@@ -125,7 +131,8 @@ impl Browser {
         let label = quoted(label);
         let path = format!(
             "//input[@id=//label[normalize-space()={label}]/@for] | //label[normalize-space()={label}]/input | \
-             //input[@aria-label={label}] | //select[@id=//label[normalize-space()={label}]/@for]"
+             //input[@aria-label={label}] | //select[@id=//label[normalize-space()={label}]/@for] | \
+             //textarea[@id=//label[normalize-space()={label}]/@for]"
         );
         let found = self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
         let Ok(field) = found else { panic!("no field {label} in: {}", self.text().await) };

@@ -1,0 +1,247 @@
+//! The README's nginx, before a registry that only it can reach.
+
+use crate::harness::{Harness, Process, Reply, free_port, lacks, send, send_from};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use local::{server, wire};
+use serde_json::json;
+use std::process::Command;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// What is around a file of `conf.d`, for an nginx that needs no rights. One process, since it is killed by its id.
+const NGINX: &str = "daemon off; master_process off; pid nginx.pid;\n\
+                     events {}\n\
+                     http {\n\
+                     access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;\n\
+                     uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n\
+                     include registry.conf;\n\
+                     }\n";
+
+/// A running nginx.
+pub struct Nginx {
+    pub port: u16,
+    _process: Process,
+    _folder: TempDir,
+}
+
+impl Nginx {
+    /// In front of a registry on this port.
+    pub async fn before(upstream: u16, stack: &Harness) -> Self {
+        let readme = include_str!("../../../../README.md");
+        let block = readme.split("```nginx\n").nth(1).unwrap().split("```").next().unwrap();
+        let port = free_port();
+        let mut config: String =
+            block.lines().filter(|line| !line.contains("ssl_certificate")).collect::<Vec<_>>().join("\n");
+        for (theirs, ours) in [
+            ("listen 443 ssl;", format!("listen 127.0.0.1:{port};")),
+            ("http://127.0.0.1:8080;", format!("http://127.0.0.1:{upstream};")),
+            (
+                "https://abcdef1234.execute-api.eu-west-1.amazonaws.com;",
+                format!("http://127.0.0.1:{};", stack.stack.ports().api),
+            ),
+        ] {
+            assert_eq!(config.matches(theirs).count(), 1, "{theirs}");
+            config = config.replace(theirs, &ours);
+        }
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("registry.conf"), config).unwrap();
+        std::fs::write(folder.path().join("nginx.conf"), NGINX).unwrap();
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "error.log"]);
+        Self { port, _process: Process::start(command, port).await, _folder: folder }
+    }
+
+    async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
+        send(self.port, request(method, path, headers)).await
+    }
+}
+
+fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Full::default()).unwrap()
+}
+
+/// A registry that answers with what it was sent.
+async fn echo() -> (u16, watch::Sender<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (stop, stopped) = watch::channel(false);
+    server::serve(listener, stopped, |request: Request<Incoming>, _| async move {
+        let target = request.uri().path_and_query().unwrap().as_str();
+        let headers = request.headers().iter().map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap())));
+        let headers: serde_json::Map<_, _> = headers.collect();
+        wire::json(StatusCode::OK, &json!({"method": request.method().as_str(), "uri": target, "headers": headers}))
+    });
+    (port, stop)
+}
+
+async fn all() -> Option<(Harness, Nginx, watch::Sender<bool>)> {
+    if lacks(&["nginx", "/etc/ssl/certs/ca-certificates.crt"]) {
+        return None;
+    }
+    let stack = Harness::start_with(&[("CONSOLE_URL", "https://tokens.example")]).await;
+    let (port, stop) = echo().await;
+    let nginx = Nginx::before(port, &stack).await;
+    Some((stack, nginx, stop))
+}
+
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+#[tokio::test]
+async fn a_granted_request_goes_on_as_it_was_sent_with_the_token_taken_out_and_told() {
+    let Some((stack, nginx, _stop)) = all().await else { return };
+    let token = stack.token("alice", json!({"name": "ci é", "scopes": ["write:npm/@acme/*"]})).await;
+    let authorization = bearer(&token.text);
+    for (method, uri) in [
+        ("GET", "/npm/@acme%2fx?a=%20b"),
+        ("PUT", "/npm/@acme%2fx"),
+        ("HEAD", "/npm/@acme/x"),
+        ("DELETE", "/npm/@acme/x+y"),
+    ] {
+        let forged = [
+            ("authorization", authorization.as_str()),
+            ("x-api-key", token.text.as_str()),
+            ("x-latchkey-subject", "root"),
+            ("x-latchkey-token-id", "forged"),
+            ("x-latchkey-scopes", "write:*"),
+        ];
+        let reply = nginx.ask(method, uri, &forged).await;
+        assert_eq!(reply.status, 200, "{method} {uri}: {reply:?}");
+        if method == "HEAD" {
+            continue;
+        }
+        assert_eq!((&reply.json["method"], &reply.json["uri"]), (&json!(method), &json!(uri)));
+        let headers = &reply.json["headers"];
+        assert!(!reply.text().contains(token.secret()));
+        assert_eq!((headers.get("authorization"), headers.get("x-api-key")), (None, None));
+        assert_eq!(headers["x-latchkey-token-id"], json!(token.id));
+        assert_eq!(headers["x-latchkey-token-name"], "ci%20%C3%A9");
+        assert_eq!(
+            (&headers["x-latchkey-subject"], &headers["x-latchkey-scopes"]),
+            (&json!("alice"), &json!("write:npm/@acme/*"))
+        );
+        assert!(headers["x-latchkey-expires-at"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_refused_gets_the_challenge_and_the_reason() {
+    let Some((stack, nginx, _stop)) = all().await else { return };
+    let nobody = nginx.ask("GET", "/pypi/simple/", &[]).await;
+    assert_eq!(nobody.status, 401);
+    let challenges: Vec<_> = nobody.headers.get_all("www-authenticate").iter().collect();
+    assert_eq!(challenges, ["Basic realm=\"registry\", Cargo login_url=\"https://tokens.example\""]);
+    let message = "A token is needed, and none that is known was sent. Create one at https://tokens.example";
+    assert_eq!((&nobody.json["message"], nobody.header("npm-notice")), (&json!(message), Some(message)));
+    assert_eq!(nobody.json["errors"][0]["code"], "UNAUTHORIZED");
+
+    let token = stack.token("alice", json!({"name": "laptop", "scopes": ["read:pypi/*"]})).await;
+    let authorization = bearer(&token.text);
+    let authorization = [("authorization", authorization.as_str())];
+    let refused = nginx.ask("PUT", "/pypi/x", &authorization).await;
+    let gateway = stack.registry(Method::PUT, "/pypi/x", Some(&token.text)).await;
+    assert_eq!((refused.status, &refused.json), (403, &gateway.json));
+    assert_eq!(refused.header("npm-notice"), gateway.header("npm-notice"));
+    assert_eq!(refused.header("content-type"), Some("application/json"));
+    stack.revoke("alice", &token.id).await;
+    let revoked = nginx.ask("GET", "/pypi/x", &authorization).await;
+    assert_eq!(revoked.status, 403, "at the very next request");
+    assert!(revoked.json["message"].as_str().unwrap().starts_with("Token laptop was revoked"), "{revoked:?}");
+
+    stack.drop_table().await;
+    assert_eq!(nginx.ask("GET", "/pypi/x", &authorization).await.status, 500, "a fault is no yes");
+}
+
+#[tokio::test]
+async fn nothing_that_a_client_says_of_its_request_changes_the_decision() {
+    let Some((stack, nginx, _stop)) = all().await else { return };
+    let token = stack.token("alice", json!({"name": "ci", "scopes": ["read:pypi/*"]})).await;
+    let authorization = bearer(&token.text);
+    let good = ("authorization", authorization.as_str());
+    for (name, value) in [
+        ("x-original-uri", "/pypi/x"),
+        ("x-original-method", "GET"),
+        ("x-forwarded-uri", "/pypi/x"),
+        ("x-forwarded-method", "GET"),
+        ("x-forwarded-method", ""),
+        ("x-http-method-override", "GET"),
+        ("x-rewrite-url", "/pypi/x"),
+        ("x-latchkey-token-id", "forged"),
+    ] {
+        for (method, uri, status) in [("GET", "/npm/secret", 403), ("PUT", "/pypi/x", 403), ("GET", "/pypi/x", 200)] {
+            let reply = nginx.ask(method, uri, &[good, (name, value), (name, value)]).await;
+            assert_eq!(reply.status, status, "{name}: {value}, {method} {uri}");
+        }
+        assert_eq!(nginx.ask("GET", "/pypi/x", &[(name, value)]).await.status, 401, "{name}");
+    }
+    assert_eq!(nginx.ask("GET", "/_latchkey", &[good]).await.status, 404, "the question is not for clients");
+    let here = json!({"name": "bound", "scopes": ["read"], "source_addresses": ["127.0.0.9"]});
+    let bound = bearer(&stack.token("alice", here).await.text);
+    for (from, told, status) in [
+        ([127, 0, 0, 9], "203.0.113.1", 200),
+        ([127, 0, 0, 8], "127.0.0.9", 403),
+        ([127, 0, 0, 8], "127.0.0.9, 127.0.0.9", 403),
+    ] {
+        let headers = [("authorization", bound.as_str()), ("x-forwarded-for", told)];
+        let reply = send_from(from.into(), nginx.port, request("GET", "/x", &headers)).await;
+        assert_eq!(reply.status, status, "from {from:?}, who says {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_is_judged_as_the_registry_gets_it() {
+    let Some((stack, nginx, _stop)) = all().await else { return };
+    let token = stack.token("alice", json!({"name": "ci", "scopes": ["read:pypi/*"]})).await;
+    let authorization = bearer(&token.text);
+    let good = [("authorization", authorization.as_str())];
+    for uri in [
+        "/pypi/../npm/secret",
+        "/pypi/%2e%2e/npm/secret",
+        "/pypi/%2E./npm/secret",
+        "/pypi/..%2fnpm/secret",
+        "/pypi%2f..%2fnpm/secret",
+        "/pypi//x",
+        "//pypi/x",
+        "/pypi/./x",
+        "/npm/../pypi/x",
+        "/pypi/%252e%252e/npm/secret",
+        "/pypi/..%5cnpm",
+        "/pypi/x%3f/../../npm/secret",
+        "/npm/secret?/pypi/x",
+        "/npm/secret%3f/pypi/x",
+    ] {
+        let reply = nginx.ask("GET", uri, &good).await;
+        assert!([400, 403].contains(&reply.status), "{uri}: {reply:?}");
+    }
+    for uri in ["/pypi/x%20y", "/pypi/@a%2fb", "/pypi/x?a=/../b", "/pypi/%C3%A9", "/pypi/x%3fy"] {
+        let reply = nginx.ask("GET", uri, &good).await;
+        assert_eq!((reply.status, &reply.json["uri"]), (200, &json!(uri)), "{reply:?}");
+    }
+    let in_query = format!("/pypi/x?token={}", token.text);
+    assert_eq!(nginx.ask("GET", &in_query, &[]).await.status, 403);
+    // A request line with the whole address: nginx hands on the path.
+    let whole = format!("http://127.0.0.1:{}/npm/secret", nginx.port);
+    assert_eq!(raw(nginx.port, &whole, &authorization).await, 403);
+    assert_eq!(raw(nginx.port, &whole.replace("/npm/secret", "/pypi/x"), &authorization).await, 200);
+}
+
+/// The status of a request whose target goes out as it is.
+async fn raw(port: u16, target: &str, authorization: &str) -> u16 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let head =
+        format!("GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
