@@ -24,7 +24,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -107,19 +107,16 @@ enum Expected {
     RefusedOrPasses,
 }
 
-/// What was measured of one request.
-struct Measured {
-    number: usize,
-    took: Duration,
-    answered: Instant,
-}
-
 struct Run {
     requests: usize,
     tokens: Vec<Mutex<Known>>,
     /// Moments are told apart by counting.
     moments: AtomicU64,
     taken: AtomicUsize,
+    /// Nanoseconds that each request took. All there from the beginning, lest the books grow where memory is watched.
+    took: Vec<AtomicU32>,
+    /// When the last of each part was answered.
+    ends: Mutex<[Option<Instant>; PARTS]>,
     met_a_change: AtomicUsize,
     passed: AtomicUsize,
     wrong: Mutex<Vec<String>>,
@@ -151,6 +148,8 @@ async fn run(arguments: Arguments) -> Result<usize, Error> {
         tokens,
         moments: AtomicU64::new(0),
         taken: AtomicUsize::new(0),
+        took: (0..requests).map(|_| AtomicU32::new(u32::MAX)).collect(),
+        ends: Mutex::default(),
         met_a_change: AtomicUsize::new(0),
         passed: AtomicUsize::new(0),
         wrong: Mutex::default(),
@@ -175,13 +174,12 @@ async fn run(arguments: Arguments) -> Result<usize, Error> {
         function("revoke")?,
         fastrand::Rng::with_seed(seed.wrapping_add(500)),
     ));
-    let mut measured = vec![];
     for asking in asking {
-        measured.extend(asking.await??);
+        asking.await??;
     }
     let (rotations, revocations) = changes.await??;
     locked(&run.memory).push(resident()?);
-    tell(&run, measured, begun, rotations, revocations)
+    tell(&run, begun, rotations, revocations)
 }
 
 /// Makes tokens and keeps their records.
@@ -213,18 +211,13 @@ fn subject(owner: usize) -> String {
 }
 
 /// One instance, until all is asked.
-async fn ask(
-    run: Arc<Run>,
-    function: Arc<authorize::Function>,
-    mut random: fastrand::Rng,
-) -> Result<Vec<Measured>, Error> {
-    let mut measured = vec![];
+async fn ask(run: Arc<Run>, function: Arc<authorize::Function>, mut random: fastrand::Rng) -> Result<(), Error> {
     loop {
         let number = run.taken.fetch_add(1, Ordering::SeqCst);
         if number >= run.requests {
-            return Ok(measured);
+            return Ok(());
         }
-        if number.is_multiple_of(run.requests.div_ceil(PARTS)) {
+        if number.is_multiple_of(run.part()) {
             locked(&run.memory).push(resident()?);
         }
         let (asked, text) = run.choose(&mut random)?;
@@ -242,7 +235,7 @@ async fn ask(
         let ended = run.moment();
         Arc::clone(&function).settle().await;
 
-        measured.push(Measured { number, took, answered: Instant::now() });
+        run.note(number, took);
         run.check(&asked, begun, ended, answer)?;
     }
 }
@@ -379,6 +372,21 @@ impl Run {
         self.moments.fetch_add(1, Ordering::SeqCst)
     }
 
+    /// Requests in a part.
+    fn part(&self) -> usize {
+        self.requests.div_ceil(PARTS).max(1)
+    }
+
+    fn note(&self, number: usize, took: Duration) {
+        if let Some(place) = self.took.get(number) {
+            place.store(u32::try_from(took.as_nanos()).unwrap_or(u32::MAX), Ordering::SeqCst);
+        }
+        let answered = Some(Instant::now());
+        if let Some(end) = locked(&self.ends).get_mut(number / self.part()) {
+            *end = answered.max(*end);
+        }
+    }
+
     fn token(&self, at: usize) -> Result<&Mutex<Known>, Error> {
         Ok(self.tokens.get(at).ok_or("no such token")?)
     }
@@ -454,41 +462,32 @@ fn resident() -> Result<u64, Error> {
     Ok(resident.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }
 
-fn tell(
-    run: &Run,
-    mut measured: Vec<Measured>,
-    begun: Instant,
-    rotations: usize,
-    revocations: usize,
-) -> Result<usize, Error> {
+fn tell(run: &Run, begun: Instant, rotations: usize, revocations: usize) -> Result<usize, Error> {
     let mut out = io::stdout();
-    let part = run.requests.div_ceil(PARTS);
-    measured.sort_by_key(|one| one.number);
-    let memory = locked(&run.memory);
+    let (memory, ends) = (locked(&run.memory), locked(&run.ends));
     writeln!(out, "| requests | a second | p50 | p99 | memory at its end |\n|---|---|---|---|---|")?;
     let mut since = begun;
-    for (i, one) in measured.chunks(part).enumerate() {
-        let until = one.iter().map(|one| one.answered).max().unwrap_or(since);
+    for (i, (one, until)) in run.took.chunks(run.part()).zip(ends.iter().flatten()).enumerate() {
         let seconds = until.saturating_duration_since(since).as_secs_f64();
-        let took: Vec<_> = one.iter().map(|one| one.took).collect();
+        let took: Vec<_> = one.iter().map(|took| Duration::from_nanos(took.load(Ordering::SeqCst).into())).collect();
         let millis = |time: Duration| time.as_secs_f64() * 1e3;
         writeln!(
             out,
             "| to {} | {:.0} | {:.2} ms | {:.2} ms | {:.1} MB |",
-            i * part + one.len(),
+            i * run.part() + one.len(),
             one.len() as f64 / seconds,
             millis(median(&took)),
             millis(p99(&took)),
             memory.get(i + 1).copied().unwrap_or_default() as f64 / 1e6
         )?;
-        since = until;
+        since = *until;
     }
     let wrong = locked(&run.wrong);
     writeln!(
         out,
         "\n{} decisions over {} tokens with {rotations} rotations and {revocations} revocations in {:.0} s: {} passed, {} \
          met a change of their token, {} were wrong. Memory was {:.1} MB at first.",
-        measured.len(),
+        run.requests,
         run.tokens.len(),
         since.saturating_duration_since(begun).as_secs_f64(),
         run.passed.load(Ordering::SeqCst),

@@ -38,11 +38,12 @@ const NOT_RUN: [(&str, &str); 9] = [
 ];
 
 /// Commands that `.ci/run` has, word for word.
-const BY_CI: [&str; 8] = [
+const BY_CI: [&str; 9] = [
     "cargo test --workspace",
     "cargo lambda build --release",
     "cargo run --release -p latchkey-bench",
     "cargo run --release -p latchkey-bench --bin scale",
+    "cargo run --release -p latchkey-bench --bin load",
     "cargo bench -p latchkey-bench",
     "cargo fuzz run -s none --fuzz-dir infra/fuzz --target-dir target/fuzz \"$target\"",
     "cargo deny --locked check bans licenses sources",

@@ -1,6 +1,8 @@
 //! Random lives of tokens, by several people at once, held against the [`crate::model`]: what the functions answer, step by
-//! step, and what every authorizer and every policy that it hands out lets pass.
+//! step, and what every authorizer and every policy that it hands out lets pass. `LATCHKEY_SEED` repeats a run,
+//! `LATCHKEY_SEQUENCES` (80) makes it longer or shorter.
 
+use crate::faults::{say, seed};
 use crate::model::{self, Answer, Bounds, Request};
 use aws_sdk_dynamodb::Client;
 use latchkey::clock::Timestamp;
@@ -16,7 +18,6 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use serde_json::{Value, json};
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -883,12 +884,10 @@ fn shown(answer: Answer, tells_address: bool) -> &'static str {
     }
 }
 
-/// Seeds are told, and can be given: `LATCHKEY_SEED`; so can the number of sequences, `LATCHKEY_SEQUENCES`.
 #[test]
 fn every_answer_and_every_decision_is_the_models_whatever_happened_before() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = number("LATCHKEY_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
-    let sequences = number("LATCHKEY_SEQUENCES").unwrap_or(80) as u32;
+    let seed = seed();
+    let sequences = std::env::var("LATCHKEY_SEQUENCES").map_or(80, |text| text.parse().unwrap());
     let bytes: Vec<u8> = seed.to_le_bytes().into_iter().cycle().take(32).collect();
     let config = Config { cases: sequences, failure_persistence: None, max_shrink_iters: 2000, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
@@ -907,9 +906,7 @@ fn every_answer_and_every_decision_is_the_models_whatever_happened_before() {
         }
         Ok(())
     });
-    // Past the test runner, which keeps back what a passing test prints.
-    let told = format!("LATCHKEY_SEED={seed}: {} sequences, {} steps\n", lives.get(), steps.get());
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes());
+    say(&format!("{} sequences, {} steps", lives.get(), steps.get()));
     match result {
         Ok(()) => {}
         Err(TestError::Fail(why, sequence)) => {
