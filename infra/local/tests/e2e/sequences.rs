@@ -70,7 +70,7 @@ const ADDRESSES: [&str; 8] = [
     "::ffff:192.0.2.1",
 ];
 
-const SEGMENTS: [&str; 30] = [
+const SEGMENTS: [&str; 41] = [
     "npm",
     "npm",
     "npm",
@@ -101,6 +101,17 @@ const SEGMENTS: [&str; 30] = [
     "v1",
     "login",
     "git-upload-pack",
+    ".x",
+    ".x",
+    ".%x",
+    ".;x",
+    "x%2f..",
+    "@acme%2f",
+    "%2fx",
+    "x%2fx",
+    "%5c",
+    "%252f",
+    "x%2F%2Fx",
 ];
 
 const PATHS: [&str; 12] = [
