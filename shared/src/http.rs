@@ -106,7 +106,7 @@ pub fn client(headers: &HeaderMap) -> Option<String> {
 /// The longest that a request may take. After 5 s Lambda ends the function, and the client reads nothing of it.
 const LONGEST: Duration = Duration::from_millis(4600);
 
-/// The answer to a request, within [`LONGEST`]. What is not answered by then may still be done.
+/// The answer to a request, within 4.6 s. What is not answered by then may still be done.
 pub async fn answer(work: impl Future<Output = Result<HttpResponse, Problem>>) -> HttpResponse {
     let answer = tokio::time::timeout(LONGEST, work).await.unwrap_or_else(|_| {
         tracing::error!("the store took too long");

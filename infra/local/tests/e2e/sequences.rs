@@ -349,6 +349,9 @@ struct Life<'a> {
     world: &'a World,
     name: usize,
     millis: i64,
+    /// The latest that the clock has shown. One that is set back and not looked at until it has caught up is not seen to
+    /// have been: what was read before stays in a cache for as much longer.
+    latest: i64,
     tokens: Vec<model::Token>,
     /// What tokens were until then, in milliseconds.
     before: Vec<(i64, model::Token)>,
@@ -458,13 +461,14 @@ impl Life<'_> {
     }
 
     fn changed(&mut self, index: usize, change: impl FnOnce(&mut model::Token)) {
-        self.before.push((self.millis, self.tokens[index].clone()));
+        self.before.push((self.latest, self.tokens[index].clone()));
         change(&mut self.tokens[index]);
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), String> {
         // No two things happen in one millisecond, so that lists have one order.
         self.millis += 1;
+        self.latest = self.latest.max(self.millis);
         let index = |token: usize| (!self.tokens.is_empty()).then(|| token % self.tokens.len());
         match step {
             Step::Create { who, for_service, scopes, blocks, ends } => {
@@ -908,8 +912,14 @@ fn every_answer_and_every_decision_is_the_models_whatever_happened_before() {
     let steps = std::cell::Cell::new(0);
     let result = runner.run(&vec(step(), 1..160), |sequence| {
         lives.set(lives.get() + 1);
-        let mut life =
-            Life { world: &world, name: lives.get(), millis: 1_798_761_600_000, tokens: vec![], before: vec![] };
+        let mut life = Life {
+            world: &world,
+            name: lives.get(),
+            millis: 1_798_761_600_000,
+            latest: 0,
+            tokens: vec![],
+            before: vec![],
+        };
         for (at, step) in sequence.iter().enumerate() {
             steps.set(steps.get() + 1);
             let judged = runtime.block_on(life.step(step));
