@@ -57,6 +57,9 @@ struct Arguments {
     /// Instances of the authorizer
     #[arg(long, default_value_t = 8)]
     instances: usize,
+    /// Rotate and revoke nothing: then the table does not grow, and neither should memory
+    #[arg(long)]
+    calm: bool,
     /// The same seed asks the same
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -138,7 +141,7 @@ async fn main() -> ExitCode {
 
 /// How many answers were wrong.
 async fn run(arguments: Arguments) -> Result<usize, Error> {
-    let Arguments { requests, tokens, instances, seed } = arguments;
+    let Arguments { requests, tokens, instances, calm, seed } = arguments;
     let dynamodb = dynamodb::start()?;
     event::prepare(dynamodb.port).await?;
     let client = || local::dynamodb::client(dynamodb.port);
@@ -157,10 +160,18 @@ async fn run(arguments: Arguments) -> Result<usize, Error> {
     });
 
     let environment: Environment = [("TABLE_NAME".to_owned(), event::TABLE.to_owned())].into_iter().collect();
+    let mut functions = vec![];
+    for _ in 0..instances.max(1) {
+        functions.push(Arc::new(authorize::Function::new(&environment, client()?)?));
+    }
+    let meeting: Vec<_> =
+        functions.iter().map(|function| tokio::spawn(meet(Arc::clone(&run), Arc::clone(function)))).collect();
+    for meeting in meeting {
+        meeting.await??;
+    }
     let begun = Instant::now();
     let mut asking = vec![];
-    for instance in 0..instances.max(1) {
-        let function = Arc::new(authorize::Function::new(&environment, client()?)?);
+    for (instance, function) in functions.into_iter().enumerate() {
         let random = fastrand::Rng::with_seed(seed.wrapping_mul(1000).wrapping_add(instance as u64));
         asking.push(tokio::spawn(ask(Arc::clone(&run), function, random)));
     }
@@ -168,16 +179,16 @@ async fn run(arguments: Arguments) -> Result<usize, Error> {
         let handler = Handler::of(binary, &environment, client()?).map_err(|_| format!("no handler of {binary}"))?;
         Ok::<_, Error>(Function::new(handler, Duration::from_secs(10)))
     };
-    let changes = tokio::spawn(change(
-        Arc::clone(&run),
-        function("rotate")?,
-        function("revoke")?,
-        fastrand::Rng::with_seed(seed.wrapping_add(500)),
-    ));
+    let (rotate, revoke) = (function("rotate")?, function("revoke")?);
+    let random = fastrand::Rng::with_seed(seed.wrapping_add(500));
+    let changes = (!calm).then(|| tokio::spawn(change(Arc::clone(&run), rotate, revoke, random)));
     for asking in asking {
         asking.await??;
     }
-    let (rotations, revocations) = changes.await??;
+    let (rotations, revocations) = match changes {
+        Some(changes) => changes.await??,
+        None => (0, 0),
+    };
     locked(&run.memory).push(resident()?);
     tell(&run, begun, rotations, revocations)
 }
@@ -208,6 +219,17 @@ async fn keep(store: &Store, many: usize) -> Result<Vec<Mutex<Known>>, Error> {
 
 fn subject(owner: usize) -> String {
     format!("owner-{owner}")
+}
+
+/// Shows every token to an instance, which remembers that it has met it: what grows from then on is a leak, or the table.
+async fn meet(run: Arc<Run>, function: Arc<authorize::Function>) -> Result<(), Error> {
+    for token in &run.tokens {
+        let text = locked(token).secrets.last().map(|secret| secret.text.clone()).unwrap_or_default();
+        let event = serde_json::from_value(event::rest_request(&text, "GET", "part-0/package", INSIDE))?;
+        function.handle(event, clock::now()).await?;
+        Arc::clone(&function).settle().await;
+    }
+    Ok(())
 }
 
 /// One instance, until all is asked.
