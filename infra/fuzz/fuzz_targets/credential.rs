@@ -17,9 +17,9 @@ fuzz_target!(|text: &str| {
         // Whole tokens are more than a mutation finds.
         let rest = line[place.len_utf8()..].replace("{1}", ACTIVE).replace("{2}", REVOKED);
         match place {
-            'A' => credentials.authorization.push(rest.clone()),
-            'B' => credentials.authorization.push(format!("Basic {}", BASE64_STANDARD.encode(&rest))),
-            'K' => credentials.keys.push(rest.clone()),
+            'A' => credentials.authorization.push(rest.clone().into()),
+            'B' => credentials.authorization.push(format!("Basic {}", BASE64_STANDARD.encode(&rest)).into()),
+            'K' => credentials.keys.push(rest.clone().into()),
             'Q' => query.push(("key".to_owned(), rest.clone())),
             _ => continue,
         }
@@ -61,7 +61,7 @@ fuzz_target!(|text: &str| {
     // Neither the order of headers nor another's credential changes what is found.
     credentials.authorization.reverse();
     credentials.keys.reverse();
-    credentials.keys.push("dummy".into());
-    credentials.authorization.insert(0, "Basic dXNlcjpwYXNzd29yZA==".into());
+    credentials.keys.push("dummy".to_owned().into());
+    credentials.authorization.insert(0, "Basic dXNlcjpwYXNzd29yZA==".to_owned().into());
     assert_eq!(format!("{:?}", find(&credentials, &query, &prefix)), shown);
 });
