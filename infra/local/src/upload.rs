@@ -42,7 +42,7 @@ impl fmt::Display for TooLarge {
 
 impl std::error::Error for TooLarge {}
 
-/// A body that takes longer than [`SLOWEST`].
+/// A body that takes longer than it may.
 #[derive(Debug)]
 pub struct TooSlow;
 
