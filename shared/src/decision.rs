@@ -218,11 +218,6 @@ impl Decider {
         self.console_url.as_deref()
     }
 
-    /// How tokens of this deployment begin.
-    pub fn prefix(&self) -> &Prefix {
-        &self.prefix
-    }
-
     /// The deployment's bounds.
     pub fn lifetime(&self) -> &Lifetime {
         self.judge.lifetime()
@@ -317,19 +312,19 @@ impl Decider {
     fn not_granted(&self, record: &Record, asked: &Asked) -> Option<Denial> {
         let console = self.console_url.as_deref();
         let (method, path) = (&asked.method, &asked.path);
-        let not_granted = |message| Some(Denial::new(Reason::NotGranted, message));
         if record.scopes.allow(method, path, &self.read_by_post) {
             let unreadable = |path: &String| !record.scopes.allow("GET", path, &self.read_by_post);
             let blob = mount::sources(asked).find(unreadable)?;
             let message = message::too_narrow(record, Action::Read, &blob, console);
             return Some(Denial { reason: Reason::NotGranted, message, for_its_mount: true });
         }
-        not_granted(match self.read_by_post.needs(method, path) {
+        let message = match self.read_by_post.needs(method, path) {
             None if opens_session(method, path) => message::opens_session(record, console),
             None => message::unknown_method(record, method),
             Some(_) if !path::is_plain(path) => message::not_plain(record, path),
             Some(action) => message::too_narrow(record, action, path, console),
-        })
+        };
+        Some(Denial::new(Reason::NotGranted, message))
     }
 }
 

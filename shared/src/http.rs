@@ -10,7 +10,7 @@ use crate::owner::is_service;
 use crate::problem::Problem;
 use crate::record::{Record, Status};
 use crate::store::{Store, StoreError};
-use crate::token::{Prefix, Token};
+use crate::token::{NoEntropy, Prefix, Token};
 use lambda_http::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt};
@@ -118,6 +118,12 @@ pub async fn answer(work: impl Future<Output = Result<HttpResponse, Problem>>) -
 /// A fault of the store: its cause goes to the log, and the caller learns that they can try again.
 pub fn unavailable(fault: StoreError) -> Problem {
     tracing::error!(%fault, "the store failed");
+    Problem::unavailable()
+}
+
+/// No token can be made for want of random bytes: that goes to the log, and the caller learns that they can try again.
+pub fn no_entropy(_: NoEntropy) -> Problem {
+    tracing::error!("the operating system gave no random bytes");
     Problem::unavailable()
 }
 

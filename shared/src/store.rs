@@ -414,8 +414,7 @@ impl Store {
                 None => remove.push(name),
             }
         }
-        let remove = if remove.is_empty() { String::new() } else { format!(" REMOVE {}", remove.join(", ")) };
-        self.note(update.update_expression(format!("SET {set}{remove}")), "used", "last_used_at", last_use.at).await
+        self.note(update.update_expression(expression(&set, &remove)), "used", "last_used_at", last_use.at).await
     }
 
     /// Notes that somebody used a secret that the token no longer has, unless that was noted within [`NOTED_EVERY`]
@@ -495,8 +494,12 @@ fn set_or_remove(
             }
         }
     }
-    let remove = if remove.is_empty() { String::new() } else { format!(" REMOVE {}", remove.join(", ")) };
-    update.update_expression(format!("SET {set}{remove}"))
+    update.update_expression(expression(&set, &remove))
+}
+
+/// An update that sets this and removes these attributes, if any.
+fn expression(set: &str, remove: &[&str]) -> String {
+    if remove.is_empty() { format!("SET {set}") } else { format!("SET {set} REMOVE {}", remove.join(", ")) }
 }
 
 /// On condition that nothing of the record that counts has changed since it was read, and that it was not revoked.

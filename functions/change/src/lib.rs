@@ -49,14 +49,13 @@ impl Function {
         let wish = self.wish(request, now)?;
         let mut record = http::own_record(&self.store, &caller, id, &self.lifetime, now).await?;
         self.check(&wish, &record)?;
+        let expires_at = wish.expires_at.unwrap_or(record.times.expires_at);
         let change = Change {
             name: wish.name.unwrap_or_else(|| record.name.clone()),
             scopes: wish.scopes.unwrap_or_else(|| record.scopes.clone()),
-            expires_at: wish.expires_at.unwrap_or(record.times.expires_at),
-            purge_at: None,
+            expires_at,
+            purge_at: expires_at.map(|end| record::purge_at(end, self.retention_days)),
         };
-        let purge_at = change.expires_at.map(|end| record::purge_at(end, self.retention_days));
-        let change = Change { purge_at, ..change };
         if !self.store.change(&record, &change).await.map_err(http::unavailable)? {
             return Err(Problem::conflict());
         }

@@ -114,10 +114,7 @@ impl Function {
     }
 
     fn mint(&self, owner: OwnerKey, now: Timestamp) -> Result<Token, Problem> {
-        Token::mint(&self.prefix, owner, now).map_err(|_| {
-            tracing::error!("the operating system gave no random bytes");
-            Problem::unavailable()
-        })
+        Token::mint(&self.prefix, owner, now).map_err(http::no_entropy)
     }
 
     /// What is wished for, and for whom: the caller, or, by an administrator, a service that no person owns.

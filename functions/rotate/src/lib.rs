@@ -56,10 +56,7 @@ impl Function {
 
         let mut record = http::own_record(&self.store, &caller, id, &self.lifetime, now).await?;
         let expires_at = told.unwrap_or_else(|| self.as_long_again(&record.times, now));
-        let token = Token::renew(&self.prefix, id).map_err(|_| {
-            tracing::error!("the operating system gave no random bytes");
-            Problem::unavailable()
-        })?;
+        let token = Token::renew(&self.prefix, id).map_err(http::no_entropy)?;
         let overlap_ends_at = Timestamp::from_secs(now.as_secs() + i64::from(overlap));
         // A rotation never prolongs the life of the old secret: it ends with its last valid second.
         let old_ends_at = record.times.end(&self.lifetime).map(|end| Timestamp::from_secs(end.as_secs() + 1));
