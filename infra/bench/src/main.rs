@@ -1,4 +1,5 @@
-//! `cargo run --release -p latchkey-bench`: how fast, small and cheap the authorizer is, beside others of its kind.
+//! `cargo run --release -p latchkey-bench --bin bench`: how fast, small and cheap the authorizer is, beside others of
+//! its kind.
 
 use bench::measure::{Cold, Warm};
 use bench::quota::Quota;

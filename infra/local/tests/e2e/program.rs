@@ -1,6 +1,7 @@
 //! The program itself, as a newcomer starts it.
 
 use crate::harness::lacks;
+use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::Path;
@@ -55,6 +56,18 @@ impl Drop for Program {
 
 fn shell(script: &str) -> Output {
     Command::new("sh").args(["-c", script]).output().unwrap()
+}
+
+/// Cargo starts the one `default-run` of the workspace, and asks which one is meant where there are several.
+#[test]
+fn cargo_run_starts_this_program_of_all_that_the_workspace_has() {
+    let metadata =
+        Command::new(env!("CARGO")).args(["metadata", "--no-deps", "--format-version", "1"]).output().unwrap();
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    assert_eq!(metadata["workspace_default_members"].as_array().unwrap().len(), packages.len());
+    let runs: Vec<_> = packages.iter().filter_map(|package| package["default_run"].as_str()).collect();
+    assert_eq!(runs, ["latchkey"]);
 }
 
 #[test]

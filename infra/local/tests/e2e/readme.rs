@@ -41,7 +41,7 @@ const NOT_RUN: [(&str, &str); 9] = [
 const BY_CI: [&str; 9] = [
     "cargo test --workspace",
     "cargo lambda build --release",
-    "cargo run --release -p latchkey-bench",
+    "cargo run --release -p latchkey-bench --bin bench",
     "cargo run --release -p latchkey-bench --bin scale",
     "cargo run --release -p latchkey-bench --bin load",
     "cargo bench -p latchkey-bench",
@@ -141,8 +141,9 @@ async fn the_functions_answer_the_readmes_invocations() {
     {
         watch.env(name, value);
     }
-    let _watch = Watch(watch.spawn().unwrap());
+    let mut watch = Watch(watch.spawn().unwrap());
     while tokio::net::TcpStream::connect("127.0.0.1:9000").await.is_err() {
+        assert!(watch.0.try_wait().unwrap().is_none(), "`cargo lambda watch` ended");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let invoke = |block: &String| block.starts_with("cargo lambda invoke");
@@ -151,9 +152,11 @@ async fn the_functions_answer_the_readmes_invocations() {
     let expected = ["\"statusCode\":201", "\"statusCode\":200", "\"statusCode\":404", "\"Effect\":\"Deny\""];
     assert_eq!(lines.len(), expected.len());
     for (line, expected) in lines.into_iter().zip(expected) {
-        let command = line.clone();
-        let run = move || Command::new("sh").args(["-c", &command]).current_dir(root()).output().unwrap();
-        let output = tokio::task::spawn_blocking(run).await.unwrap();
+        let mut invoke = tokio::process::Command::new("sh");
+        invoke.args(["-c", &line]).current_dir(root()).kill_on_drop(true);
+        // It compiles the function first, and waits for ever for one that does not compile.
+        let output = tokio::time::timeout(Duration::from_secs(900), invoke.output()).await;
+        let output = output.unwrap_or_else(|_| panic!("{line}: no answer in 15 minutes")).unwrap();
         let answer = String::from_utf8(output.stdout).unwrap();
         assert!(answer.contains(expected), "{line}: {answer} {}", String::from_utf8_lossy(&output.stderr));
     }
