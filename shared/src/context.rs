@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::id::TokenId;
 use crate::record::Record;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 /// What the registry is told about the token, and the client about a refusal. All strings: a REST API takes no lists
@@ -65,17 +66,13 @@ impl Context {
     }
 }
 
-/// A header holds ASCII alone: everything but letters, digits and `-._~@+` as `%XX` of its UTF-8 bytes (RFC 3986).
+/// A header holds ASCII alone, and nothing in it may end it.
+const NOT_IN_A_HEADER: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@').remove(b'+');
+
+/// As `%XX` of the UTF-8 bytes (RFC 3986).
 fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~@+".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
+    utf8_percent_encode(text, NOT_IN_A_HEADER).to_string()
 }
 
 #[cfg(test)]

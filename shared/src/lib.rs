@@ -28,6 +28,7 @@ pub mod owner;
 pub mod path;
 pub mod problem;
 pub mod record;
+pub mod requests;
 pub mod scope;
 pub mod shown;
 pub mod source;

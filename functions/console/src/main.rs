@@ -1,14 +1,11 @@
 //! The Lambda function `console`: its files made ready once, then an event at a time.
 
-use latchkey::{config::Environment, log};
+use lambda_http::{Error, lambda_runtime::run};
+use latchkey::{config::Environment, log, requests};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_http::Error> {
+async fn main() -> Result<(), Error> {
     log::init();
     let function = console::Function::new(&Environment::from_process())?;
-    let function = &function;
-    lambda_http::run(lambda_http::service_fn(|request| async move {
-        Ok::<_, std::convert::Infallible>(function.handle(&request))
-    }))
-    .await
+    run(requests::service(|request| std::future::ready(function.handle(&request)))).await
 }

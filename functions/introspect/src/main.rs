@@ -1,12 +1,11 @@
 //! The Lambda function `introspect`: settings, client and connection once, then an event at a time.
 
-use lambda_http::{Adapter, Request, service_fn};
-use latchkey::{after, client, clock, config::Environment, log};
-use std::convert::Infallible;
+use lambda_http::Error;
+use latchkey::{after, client, clock, config::Environment, log, requests};
 use std::sync::Arc;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_http::Error> {
+async fn main() -> Result<(), Error> {
     log::init();
     let environment = Environment::from_process();
     let function = Arc::new(introspect::Function::new(&environment, client::new(&environment)?)?);
@@ -14,11 +13,11 @@ async fn main() -> Result<(), lambda_http::Error> {
     let events = tokio::spawn(async move {
         function.connect().await;
         let answering = Arc::clone(&function);
-        let handler = service_fn(move |request: Request| {
+        let handler = requests::service(move |request| {
             let function = Arc::clone(&answering);
-            async move { Ok::<_, Infallible>(function.handle(request, clock::now()).await) }
+            async move { function.handle(request, clock::now()).await }
         });
-        after::run(Adapter::from(handler), move || Arc::clone(&function).settle()).await
+        after::run(handler, move || Arc::clone(&function).settle()).await
     });
     events.await?
 }

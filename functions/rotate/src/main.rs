@@ -1,15 +1,12 @@
 //! The Lambda function `rotate`: settings and client once, then an event at a time.
 
-use latchkey::{client, clock, config::Environment, log};
+use lambda_http::{Error, lambda_runtime::run};
+use latchkey::{client, clock, config::Environment, log, requests};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_http::Error> {
+async fn main() -> Result<(), Error> {
     log::init();
     let environment = Environment::from_process();
     let function = rotate::Function::new(&environment, client::new(&environment)?)?;
-    let function = &function;
-    lambda_http::run(lambda_http::service_fn(|request| async move {
-        Ok::<_, std::convert::Infallible>(function.handle(request, clock::now()).await)
-    }))
-    .await
+    run(requests::service(|request| function.handle(request, clock::now()))).await
 }

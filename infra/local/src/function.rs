@@ -3,11 +3,11 @@
 use crate::wire;
 use aws_sdk_dynamodb::Client;
 use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Context, LambdaEvent, Service, service_fn};
+use lambda_http::{Context, LambdaEvent, Service};
 use latchkey::clock::Timestamp;
 use latchkey::config::{ConfigError, Environment};
+use latchkey::requests;
 use serde_json::Value;
-use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -186,7 +186,7 @@ impl HttpHandler {
     async fn call(&self, event: &[u8], now: Timestamp) -> Result<Value, Failure> {
         let request: LambdaRequest = serde_json::from_slice(event).map_err(error)?;
         let respond = |request| async move {
-            Ok::<_, Infallible>(match self {
+            match self {
                 Self::Burn(function) => function.handle(request, now).await,
                 Self::Console(function) => function.handle(&request),
                 Self::Current(function) => function.handle(request, now).await,
@@ -197,11 +197,11 @@ impl HttpHandler {
                 Self::Revoke(function) => function.handle(request, now).await,
                 Self::Rotate(function) => function.handle(request, now).await,
                 Self::Verify(function) => function.handle(request, now).await,
-            })
+            }
         };
         let mut context = Context::default();
         context.request_id = wire::request_id();
-        match Adapter::from(service_fn(respond)).call(LambdaEvent::new(request, context)).await {
+        match requests::service(respond).call(LambdaEvent::new(request, context)).await {
             Ok(response) => serde_json::to_value(response).map_err(error),
             Err(never) => match never {},
         }

@@ -133,6 +133,8 @@ pub const STATUS: [(&str, &[(&str, u16)]); 10] = [
             ("another-subject", 403),
             ("foreign-cursor", 400),
             ("no-caller", 403),
+            // A query that no URI can have, which API Gateway is not known to refuse.
+            ("not-a-uri", 400),
             ("one", 200),
             ("one-foreign", 404),
             ("one-no-id", 404),

@@ -61,8 +61,10 @@ fn shell(script: &str) -> Output {
 /// Cargo starts the one `default-run` of the workspace, and asks which one is meant where there are several.
 #[test]
 fn cargo_run_starts_this_program_of_all_that_the_workspace_has() {
-    let metadata =
-        Command::new(env!("CARGO")).args(["metadata", "--no-deps", "--format-version", "1"]).output().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(root);
+    let metadata = command.output().unwrap();
     let metadata: Value = serde_json::from_slice(&metadata.stdout).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
     assert_eq!(metadata["workspace_default_members"].as_array().unwrap().len(), packages.len());
