@@ -2,7 +2,7 @@
 
 use super::{Front, Holder, Home, NO_TOKEN, REFUSED, Ran};
 use crate::harness::{Process, free_port, lacks};
-use crate::nginx::Nginx;
+use crate::proxies::Proxy;
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -119,7 +119,7 @@ async fn behind_nginx_twine_uploads_and_pip_installs_and_twine_says_why_it_may_n
     }
     let registry = Pypiserver::start().await;
     let front = &registry.front;
-    let nginx = Nginx::before(registry.port, &front.stack).await;
+    let nginx = Proxy::nginx(registry.port, &front.stack).await;
     let there = |snippet: String| snippet.replace(&front.host(), &format!("127.0.0.1:{}", nginx.port));
     let home = Home::new();
     wheel(&home, "hello").await;
