@@ -7,13 +7,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Latchkey's functions: what `cargo lambda build` builds.
-const FUNCTIONS: [&str; 6] = ["authorize", "console", "current", "generate", "list", "revoke"];
-
 /// Where everything lies.
 pub struct Built {
     /// The functions' bootstraps, by name.
-    pub functions: Vec<(&'static str, PathBuf)>,
+    pub functions: Vec<(String, PathBuf)>,
     /// The bare functions' folder.
     pub release: PathBuf,
     /// The untuned authorizer.
@@ -43,7 +40,7 @@ pub struct Python {
 /// A function's size in bytes.
 pub struct Size {
     /// Its name.
-    pub function: &'static str,
+    pub function: String,
     /// Of the executable.
     pub bootstrap: u64,
     /// Of the archive that is uploaded.
@@ -57,8 +54,9 @@ pub fn all(bootstraps: Option<&Path>, without: &[String]) -> Result<Built, Error
     let ours = target.join("bench");
     std::fs::create_dir_all(&ours)?;
 
-    let needed = if bootstraps.is_some() { &[] } else { &FUNCTIONS[..] };
-    let packages = needed.iter().chain(&["bare"]).flat_map(|package| ["-p", package]);
+    let functions = folders(&workspace.join("functions"))?;
+    let needed = if bootstraps.is_some() { &[] } else { &functions[..] };
+    let packages = needed.iter().map(String::as_str).chain(["bare"]).flat_map(|package| ["-p", package]);
     cargo(&workspace, ["build", "--release", "--locked"].into_iter().chain(packages))?;
     let untuned = ours.join("untuned");
     let folder = untuned.to_str().ok_or("the path of target/ is not UTF-8")?;
@@ -68,18 +66,29 @@ pub fn all(bootstraps: Option<&Path>, without: &[String]) -> Result<Built, Error
     // Whole, since each contender runs in a folder of its own.
     let bootstraps = bootstraps.map(Path::canonicalize).transpose()?;
     let release = target.join("release");
-    let bootstrap = |function: &&'static str| match &bootstraps {
-        Some(folder) => (*function, folder.join(function).join("bootstrap")),
-        None => (*function, release.join(function)),
+    let bootstrap = |function: String| {
+        let of_cargo = || release.join(&function);
+        let path = bootstraps.as_ref().map_or_else(of_cargo, |folder| folder.join(&function).join("bootstrap"));
+        (function, path)
     };
     let wanted = |name: &str| !without.iter().any(|without| without == name);
     Ok(Built {
-        functions: FUNCTIONS.iter().map(bootstrap).collect(),
+        functions: functions.into_iter().map(bootstrap).collect(),
         untuned: untuned.join("release/untuned"),
         node: wanted("node").then(|| node(&rivals.join("node"), &ours.join("node"))).transpose()?,
         python: wanted("python").then(|| python(&rivals.join("python"), &ours.join("python"))).transpose()?,
         release,
     })
+}
+
+/// What a folder's folders are called, in order.
+fn folders(folder: &Path) -> Result<Vec<String>, Error> {
+    let names = std::fs::read_dir(folder)?.map(|entry| {
+        entry?.file_name().into_string().map_err(|name| Error::from(format!("{} is not UTF-8", name.display())))
+    });
+    let mut names = names.collect::<Result<Vec<_>, _>>()?;
+    names.sort();
+    Ok(names)
 }
 
 fn cargo<'a>(folder: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
@@ -127,11 +136,12 @@ fn run(command: &mut Command) -> Result<(), Error> {
 
 /// How large each function is.
 pub fn sizes(built: &Built) -> Result<Vec<Size>, Error> {
-    let size = |(function, path): &(&'static str, PathBuf)| {
+    let size = |(function, path): &(String, PathBuf)| {
         let bootstrap = std::fs::read(path)?;
         // A zip of one file is its deflated bytes and some 120 more.
         let mut zip = DeflateEncoder::new(Vec::new(), Compression::default());
         zip.write_all(&bootstrap)?;
+        let function = function.clone();
         Ok(Size { function, bootstrap: bootstrap.len() as u64, zip: zip.finish()?.len() as u64 + 120 })
     };
     built.functions.iter().map(size).collect()
