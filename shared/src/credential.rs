@@ -38,16 +38,21 @@ pub enum Presented {
     InQuery,
 }
 
-/// Looks into every place. Headers may hold credentials that are not ours (NuGet keys are often dummies): what is no
-/// token with our prefix does not count.
+/// Looks into every place. The other headers may hold credentials that are not ours (NuGet keys are often dummies): what is
+/// no token with our prefix does not count there. Where `Authorization` is sent, the token stands in it or nowhere: gateways
+/// keep answers by it, and would give one that another header earned to whoever sends the same `Authorization`.
 pub fn find(credentials: &Credentials, query: &[(String, String)], prefix: &Prefix) -> Presented {
     let ours = |text: &str| ours(text, prefix);
-    if query.iter().any(|(_, value)| ours(value).is_some()) {
+    if query.iter().any(|(name, value)| ours(name).is_some() || ours(value).is_some()) {
         return Presented::InQuery;
     }
-    let authorization = credentials.authorization.iter().filter_map(|value| in_authorization(value, ours));
+    let authorization = credentials.authorization.iter().filter(|value| !value.trim().is_empty());
+    let Some(authorization) = authorization.map(|value| in_authorization(value, ours)).collect::<Option<Vec<_>>>()
+    else {
+        return Presented::Nothing;
+    };
     let keys = credentials.keys.iter().filter_map(|value| ours(value));
-    let mut tokens = authorization.chain(keys);
+    let mut tokens = authorization.into_iter().chain(keys);
     let Some(first) = tokens.next() else { return Presented::Nothing };
     if tokens.any(|other| other.expose() != first.expose()) { Presented::Several } else { Presented::Token(first) }
 }
@@ -57,7 +62,8 @@ pub fn alone(text: &str, prefix: &Prefix) -> Presented {
     ours(text, prefix).map_or(Presented::Nothing, Presented::Token)
 }
 
-fn ours(text: &str, prefix: &Prefix) -> Option<Token> {
+/// The token that a text is, if it can be one of this deployment.
+pub fn ours(text: &str, prefix: &Prefix) -> Option<Token> {
     text.trim().parse::<Token>().ok().filter(|token| token.has_prefix(prefix))
 }
 
@@ -154,9 +160,17 @@ mod tests {
     #[test]
     fn of_several_sources_the_one_with_our_prefix_counts() {
         let t = mint("lk").expose().to_owned();
-        assert!(matches!(found(&[basic("u:p")], &[t.clone()], &[]), Presented::Token(_)));
+        assert!(matches!(found(&[], &["dummy".into(), t.clone()], &[]), Presented::Token(_)));
+        assert!(matches!(found(&[" ".into()], &[t.clone()], &[]), Presented::Token(_)));
         assert!(matches!(found(&[format!("Bearer {t}")], &["dummy".into()], &[]), Presented::Token(_)));
         assert!(matches!(found(&[format!("Bearer {t}")], &[t], &[]), Presented::Token(_)));
+    }
+
+    #[test]
+    fn where_authorization_is_sent_the_token_stands_in_it_or_nowhere() {
+        let t = mint("lk").expose().to_owned();
+        assert!(matches!(found(&[basic("u:p")], &[t.clone()], &[]), Presented::Nothing));
+        assert!(matches!(found(&[format!("Bearer {t}"), basic("u:p")], &[], &[]), Presented::Nothing));
     }
 
     #[test]
@@ -169,8 +183,10 @@ mod tests {
     #[test]
     fn a_token_in_the_query_string_is_seen_whatever_else_is_sent() {
         let t = mint("lk").expose().to_owned();
-        assert!(matches!(found(&[format!("Bearer {t}")], &[], &["1".into(), t]), Presented::InQuery));
+        assert!(matches!(found(&[format!("Bearer {t}")], &[], &["1".into(), t.clone()]), Presented::InQuery));
         assert!(matches!(found(&[], &[], &["1".into()]), Presented::Nothing));
+        let alone = [(t, String::new())];
+        assert!(matches!(find(&Credentials::default(), &alone, &Prefix::default()), Presented::InQuery));
     }
 
     proptest! {

@@ -110,7 +110,12 @@ impl Event {
             Some(Ok(address)) => Source::Address(address),
             _ => Source::Unknown,
         };
-        let identity_sources = self.identity_source.map(OneOrMany::into_values).unwrap_or_default();
+        let mut identity_sources = self.identity_source.map(OneOrMany::into_values).unwrap_or_default();
+        if shape == Shape::Http1 {
+            // Joined by commas, which no token and no address holds.
+            identity_sources =
+                identity_sources.iter().flat_map(|joined| joined.split(',')).map(str::to_owned).collect();
+        }
         let shared_by_addresses =
             !identity_sources.is_empty() && !identity_sources.iter().any(|source| Some(source) == address.as_ref());
 
@@ -125,6 +130,12 @@ impl Event {
                 Kept::Key => credentials.keys.push(value.into()),
                 Kept::UserAgent => client = last_use::client(&value),
             }
+        }
+        if !identity_sources.is_empty() {
+            // The gateway keeps the answer by these, and gives it to whoever sends the same: nothing else earns it.
+            let counts = |value: &str| identity_sources.iter().any(|source| source == value);
+            credentials.authorization.retain(|value| counts(value));
+            credentials.keys.retain(|value| counts(value));
         }
         // Of both kinds of maps, the one with single values repeats the last of each list.
         let query = self.multi_value_query_string_parameters.or(self.query_string_parameters).unwrap_or_default().0;

@@ -127,9 +127,8 @@ impl Serialize for Document {
 /// The most bytes of text that are kept: 500 times that of five scopes, 50 times the longest.
 const MOST: usize = 4 << 20;
 
-/// Grants that were written down before. A grant depends on the stage, the scopes and the
-/// addresses alone, and a registry's tokens have
-/// few different ones; writing one down takes longer than all the rest of a decision (figures in the README).
+/// Grants that were written down before. A grant depends on the stage, the scopes and the addresses alone, and a registry's
+/// tokens have few different ones; writing one down takes longer than all the rest of a decision (figures in the README).
 #[derive(Debug, Default)]
 pub struct Grants(Mutex<Kept>);
 

@@ -28,6 +28,12 @@ fn with(name: &str, token: &Token) -> Value {
     for headers in ["headers", "multiValueHeaders"] {
         if event[headers].is_object() {
             let value = json!(format!("Bearer {}", token.text));
+            // An HTTP API tells by what it keeps answers.
+            if event["identitySource"].is_array() {
+                event["identitySource"] = json!([value]);
+            } else if event["identitySource"].is_string() {
+                event["identitySource"] = json!(format!("{},123", value.as_str().unwrap()));
+            }
             event[headers]["Authorization"] = if headers == "headers" { value } else { json!([value]) };
         }
     }
@@ -82,8 +88,6 @@ async fn an_event_of_any_shape_gets_the_whole_grant_and_nothing_else() {
                 format!("{stage}/POST/pypi/*/-/npm/v1/security/audits"),
                 format!("{stage}/POST/pypi/-/npm/v1/security/audits/quick"),
                 format!("{stage}/POST/pypi/*/-/npm/v1/security/audits/quick"),
-                format!("{stage}/POST/pypi/pypi"),
-                format!("{stage}/POST/pypi/*/pypi"),
                 format!("{stage}/POST/pypi/git-upload-pack"),
                 format!("{stage}/POST/pypi/*/git-upload-pack"),
             ]),
@@ -117,6 +121,21 @@ async fn a_simple_answer_judges_the_request_itself() {
     // Only payload 2.0 can be answered so.
     let policy = stack.authorize(with("v2-custom-authorizer-v1-request", &token)).await.unwrap();
     assert!(policy["policyDocument"].is_object());
+}
+
+#[tokio::test]
+async fn what_an_http_api_keeps_answers_by_is_where_the_token_stands_or_there_is_none() {
+    let (stack, token) = stack_and_token().await;
+    for name in ["v2-custom-authorizer-v1-request", "v2-custom-authorizer-v2-request"] {
+        let mut event = with(name, &token);
+        assert!(stack.authorize(event.clone()).await.is_ok(), "{name}");
+        let joined = event["identitySource"].is_string();
+        event["identitySource"] = if joined { json!("dummy,192.0.2.1") } else { json!(["dummy", "192.0.2.1"]) };
+        assert_eq!(stack.authorize(event.clone()).await.unwrap_err(), "Unauthorized", "{name}");
+        event["headers"]["Authorization"] = json!("dummy");
+        event["headers"]["X-API-Key"] = json!(token.text);
+        assert_eq!(stack.authorize(event).await.unwrap_err(), "Unauthorized", "{name}");
+    }
 }
 
 #[tokio::test]

@@ -255,6 +255,11 @@ async fn a_change_of_what_somebody_else_changed_at_the_same_moment_is_a_conflict
         purge_at: None,
     };
     assert!(!store.change(&record, &late).await.unwrap(), "it would widen again");
+    let record = store.get(token.id.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(change(&stack, &alice, &token.id, json!({"name": "renamed"})).await.status, 200);
+    let late = latchkey::store::Change { name: record.name.clone(), scopes: record.scopes.clone(), ..late };
+    assert!(!store.change(&record, &late).await.unwrap(), "it would undo the new name");
+    assert_eq!(one(&stack, &alice, &token.id).await["name"], "renamed");
     assert_eq!(one(&stack, &alice, &token.id).await["scopes"], json!(["read:npm/x"]));
 }
 
@@ -398,18 +403,19 @@ async fn a_yes_that_other_addresses_would_share_is_no_yes_for_a_bound_token() {
     let stack = Harness::start_with(&[("AUTHORIZER_RESPONSE", "simple")]).await;
     let wish = json!({"name": "ci", "scopes": ["read"], "source_addresses": ["192.0.2.0/24"]});
     let token = stack.token("alice", wish).await;
+    let bearer = format!("Bearer {}", token.text);
     let ask = async |source_ip: &str, identity_source: Value| {
         let event = json!({
             "version": "2.0", "type": "REQUEST", "identitySource": identity_source,
             "routeArn": "arn:aws:execute-api:us-east-1:123456789012:abcdef/$default/GET/x",
-            "headers": {"authorization": format!("Bearer {}", token.text)},
+            "headers": {"authorization": bearer},
             "requestContext": {"http": {"method": "GET", "path": "/x", "sourceIp": source_ip}},
         });
         stack.authorize(event).await.unwrap()["isAuthorized"].clone()
     };
     assert_eq!(ask("192.0.2.1", Value::Null).await, true, "without identity sources nothing is kept");
-    assert_eq!(ask("192.0.2.1", json!(["Bearer x", "192.0.2.1"])).await, true, "the address is one of them");
-    assert_eq!(ask("192.0.2.1", json!(["Bearer x"])).await, false);
+    assert_eq!(ask("192.0.2.1", json!([bearer, "192.0.2.1"])).await, true, "the address is one of them");
+    assert_eq!(ask("192.0.2.1", json!([bearer])).await, false);
     assert_eq!(ask("198.51.100.1", Value::Null).await, false);
 }
 
@@ -495,6 +501,20 @@ async fn all_tokens_of_a_person_who_leaves_end_at_once() {
         assert_eq!(opens(&stack, token).await, 403);
     }
     assert_eq!(opens(&stack, &alices.text).await, 200);
+}
+
+#[tokio::test]
+async fn what_ends_with_all_of_a_persons_tokens_is_not_good_again_under_wider_bounds() {
+    let stack = Harness::start().await;
+    let token = stack.token("bob", json!({"name": "ci", "scopes": ["read"], "expires_at": "2028-01-05"})).await;
+    // As if it had been made under a longer MAX_TOKEN_DAYS.
+    stack.set_number(&token.id, "expires_at", 4_000_000_000).await;
+    stack.set_time("2028-01-06T00:00:00Z");
+    let bob = stack.session("bob").await;
+    assert_eq!(one(&stack, &bob, &token.id).await["status"], "expired");
+    let ended = stack.api(Method::DELETE, "/tokens?subject=bob", Some(&bob), None).await;
+    assert_eq!(ended.json, json!({"revoked": 1, "complete": true}));
+    assert_eq!(one(&stack, &bob, &token.id).await["status"], "revoked");
 }
 
 #[tokio::test]

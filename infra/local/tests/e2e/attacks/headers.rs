@@ -49,6 +49,23 @@ async fn a_client_can_neither_set_nor_double_nor_take_away_what_the_registry_is_
 }
 
 #[tokio::test]
+async fn no_answer_that_is_kept_by_authorization_is_earned_by_another_header() {
+    for answers in ["0", "300"] {
+        let stack = Harness::start_caching("0", answers).await;
+        let token = stack.token("alice", json!({"name": "t", "scopes": ["read"]})).await.text;
+        let ask = async |authorization: &str, key: &str| {
+            let request = Request::get("/x").header("authorization", authorization).header("x-nuget-apikey", key);
+            stack.registry_raw(request.body(Full::default()).unwrap()).await.status
+        };
+        let bearer = format!("Bearer {token}");
+        assert_eq!(ask("Basic dTpw", &token).await, 401, "the token stands elsewhere");
+        assert_eq!(ask("Basic dTpw", "dummy").await, 401, "and nobody has it by saying the same");
+        assert_eq!(ask(&bearer, "dummy").await, 200);
+        assert_eq!(ask(&bearer, &token).await, 200);
+    }
+}
+
+#[tokio::test]
 async fn where_a_request_comes_from_is_what_the_gateway_sees() {
     let (registry, stack, _) = front().await;
     let wish = json!({"name": "t", "scopes": ["read"], "source_addresses": ["203.0.113.0/24"]});
