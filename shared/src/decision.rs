@@ -124,13 +124,18 @@ pub struct Denial {
     pub reason: Reason,
     /// For whoever sent it: one line of ASCII without quotes or backslashes.
     pub message: String,
-    /// Whether it names a blob of another repository that the token may not read: no policy can say so.
-    pub for_its_mount: bool,
+    /// Whether it is for what no policy can say: it names a blob of another repository that the token may not read, or
+    /// spells the path of a sign-in in a way of its own.
+    pub of_this_request: bool,
 }
 
 impl Denial {
     fn new(reason: Reason, message: String) -> Self {
-        Self { reason, message, for_its_mount: false }
+        Self { reason, message, of_this_request: false }
+    }
+
+    fn of_this_request(message: String) -> Self {
+        Self { reason: Reason::NotGranted, message, of_this_request: true }
     }
 }
 
@@ -313,10 +318,13 @@ impl Decider {
         let console = self.console_url.as_deref();
         let (method, path) = (&asked.method, &asked.path);
         if record.scopes.allow(method, path, &self.read_by_post) {
+            if opens_session(method, &path::decoded(path)) {
+                return Some(Denial::of_this_request(message::opens_session(record, console)));
+            }
             let unreadable = |path: &String| !record.scopes.allow("GET", path, &self.read_by_post);
             let blob = mount::sources(asked).find(unreadable)?;
             let message = message::too_narrow(record, Action::Read, &blob, console);
-            return Some(Denial { reason: Reason::NotGranted, message, for_its_mount: true });
+            return Some(Denial::of_this_request(message));
         }
         let message = match self.read_by_post.needs(method, path) {
             None if opens_session(method, path) => message::opens_session(record, console),

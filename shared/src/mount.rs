@@ -2,6 +2,7 @@
 //! repository. Source: OCI Distribution Specification 1.1, "Mounting a blob from another repository".
 
 use crate::decision::Asked;
+use crate::path;
 
 /// The paths of the blobs that a request would copy, one for each `from`: whichever of several the registry goes by,
 /// the token must be allowed to read it.
@@ -9,18 +10,16 @@ use crate::decision::Asked;
 /// A gateway that goes by a cached policy does not ask, and an event of type `TOKEN` has no query: there a push is
 /// judged by its own path alone.
 pub fn sources(asked: &Asked) -> impl Iterator<Item = String> {
-    let api = uploads(asked);
+    let path = path::decoded(&asked.path);
+    let api = (asked.method == "POST").then(|| uploads(&path).map(str::to_owned)).flatten();
     let values = |name| asked.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str());
     let digest = values("mount").next().unwrap_or_default();
     api.into_iter().flat_map(move |api| values("from").map(move |from| format!("{api}/{from}/blobs/{digest}")))
 }
 
-/// The address of the registry's API, if a request begins an upload.
-fn uploads(asked: &Asked) -> Option<&str> {
-    if asked.method != "POST" {
-        return None;
-    }
-    let (before, _) = asked.path.rsplit_once("/blobs/uploads")?;
+/// The address of the registry's API, if a path is that of uploads, to a registry that decodes it.
+fn uploads(path: &str) -> Option<&str> {
+    let (before, _) = path.rsplit_once("/blobs/uploads")?;
     let (api, _) = before.split_at_checked(before.find("/v2/")? + "/v2".len())?;
     Some(api)
 }
@@ -51,6 +50,14 @@ mod tests {
             ["/v2/a/blobs/sha256:0f", "/v2/b/blobs/sha256:0f"]
         );
         assert_eq!(sources_of("POST", "/v2/x/blobs/uploads/", &[("from", "a")]), ["/v2/a/blobs/"]);
+    }
+
+    #[test]
+    fn no_spelling_hides_a_mount() {
+        let query = [("mount", "sha256:0f"), ("from", "other/x")];
+        for path in ["/v2/x/%62lobs/uploads/", "/v2/x/blobs%2Fuploads", "/%76%32/x/blobs/uploads/"] {
+            assert_eq!(sources_of("POST", path, &query), ["/v2/other/x/blobs/sha256:0f"], "{path}");
+        }
     }
 
     #[test]

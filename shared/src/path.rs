@@ -3,22 +3,25 @@
 //! The upstream may decode or tidy a path after the gateway has judged it as it was sent. So a path is judged to the
 //! letter, and one that could come to mean another is refused whatever a token grants.
 
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use std::fmt;
 
 /// Pieces that let a path mean another one to an upstream that decodes it, drops empty and dot segments, or takes
 /// `\` for `/` and `;` for the end of a segment. `%2f` alone stays: npm writes `@scope%2fname`.
-const CONTAINED: [&str; 33] = [
+const CONTAINED: [&str; 34] = [
     "//", "/..", "/./", "/.;", "/.%", "\\", "%2e", "%2E", "%5c", "%5C", "%25", "%00", "/%2f", "/%2F", "%2f/", "%2F/",
     "%2f.", "%2F.", "%2f%", "%2F%",
     // What is no UTF-8, since it takes more bytes than it needs, and what never was an encoding of the web's: lenient
     // decoders read dots and slashes in both.
     "%c0", "%C0", "%c1", "%C1", "%e0%8", "%E0%8", "%f0%8", "%F0%8", "%u", "%U",
-    // A path that ends there for an upstream that decodes it first: a write must not end like a read by POST.
-    "%3f", "%3F", "%23",
+    // A path that ends there for an upstream that decodes it first, or that takes what follows for a fragment: a write
+    // must not end like a read by POST.
+    "%3f", "%3F", "%23", "#",
 ];
 
 /// What each of [`CONTAINED`] begins with.
-const BEGINNINGS: [char; 3] = ['/', '\\', '%'];
+const BEGINNINGS: [char; 4] = ['/', '\\', '%', '#'];
 
 /// As [`CONTAINED`], at the end of a path.
 const AT_END: &str = "/.";
@@ -31,6 +34,11 @@ pub fn is_plain(path: &str) -> bool {
             && path.get(at..).is_some_and(|rest| CONTAINED.iter().any(|piece| rest.starts_with(piece)))
     };
     path.starts_with('/') && !path.ends_with(AT_END) && !path.char_indices().any(odd)
+}
+
+/// A path as an upstream reads it that decodes it first.
+pub(crate) fn decoded(path: &str) -> Cow<'_, str> {
+    percent_decode_str(path).decode_utf8_lossy()
 }
 
 /// The paths that are not plain, as wildcard patterns.

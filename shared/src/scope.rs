@@ -178,7 +178,7 @@ impl serde::Serialize for Scope {
 
 /// POSTs that open a session (`npm login`, `gem signin`), by the ends of their paths. No token may: what they hand out
 /// would be a credential that nobody sees in a list, and a token is to be used as it is.
-pub const OPENING_SESSIONS: [&str; 2] = ["/-/v1/login", "/api/v1/api_key"];
+pub const OPENING_SESSIONS: [&str; 4] = ["/-/v1/login", "/-/v1/login/", "/api/v1/api_key", "/api/v1/api_key/"];
 
 /// Whether a request would open a session.
 pub fn opens_session(method: &str, path: &str) -> bool {
@@ -190,12 +190,12 @@ pub fn opens_session(method: &str, path: &str) -> bool {
 pub struct ReadByPost(Vec<Pattern>);
 
 /// What every deployment has, wherever in it a registry is mounted: npm's audit (which `npm install` sends by itself),
-/// PyPI's XML-RPC search, and fetching from git.
-const READS_BY_POST: [&str; 5] = [
+/// and fetching from git. Not PyPI's XML-RPC search at `…/pypi`, which hardly anything serves any more: Gitea and GitLab
+/// take uploads at addresses that end so.
+const READS_BY_POST: [&str; 4] = [
     "*/-/npm/v1/security/advisories/bulk",
     "*/-/npm/v1/security/audits",
     "*/-/npm/v1/security/audits/quick",
-    "*/pypi",
     "*/git-upload-pack",
 ];
 

@@ -117,7 +117,7 @@ impl Function {
                 let message = self.decider.whole_grant(&record);
                 (self.grant(stage_arn, &record), self.context(&record, message))
             }
-            Decision::Deny(record, Denial { message, for_its_mount: false, .. }) => {
+            Decision::Deny(record, Denial { message, of_this_request: false, .. }) => {
                 (self.grant(stage_arn, &record), self.context(&record, message))
             }
             Decision::Deny(record, Denial { message, .. }) => {

@@ -14,13 +14,13 @@ const TOKEN = new RegExp(`^${TOKEN_PREFIX}_([0-9A-Za-z]{17})([0-7][0-9A-HJKMNP-T
 const READING = ["GET", "HEAD", "OPTIONS"];
 const WRITING = ["PUT", "POST", "PATCH", "DELETE"];
 const READ_BY_POST = [
-  "/-/npm/v1/security/advisories/bulk", "/-/npm/v1/security/audits", "/-/npm/v1/security/audits/quick", "/pypi",
+  "/-/npm/v1/security/advisories/bulk", "/-/npm/v1/security/audits", "/-/npm/v1/security/audits/quick",
   "/git-upload-pack",
 ];
 const NOT_PLAIN = [
   "//", "/..", "/./", "/.;", "/.%", "\\", "%2e", "%2E", "%5c", "%5C", "%25", "%00", "/%2f", "/%2F", "%2f/", "%2F/",
   "%2f.", "%2F.", "%2f%", "%2F%",
-  "%c0", "%C0", "%c1", "%C1", "%e0%8", "%E0%8", "%f0%8", "%F0%8", "%u", "%U", "%3f", "%3F", "%23",
+  "%c0", "%C0", "%c1", "%C1", "%e0%8", "%E0%8", "%f0%8", "%F0%8", "%u", "%U", "%3f", "%3F", "%23", "#",
 ];
 const OPENING_SESSIONS = ["/-/v1/login", "/api/v1/api_key"];
 

@@ -143,12 +143,11 @@ pub fn grant(scopes: &[String], method: &str, path: &str) -> bool {
     let segments: Vec<&str> = path.strip_prefix('/').unwrap().split('/').collect();
     let needs_write = match method {
         "GET" | "HEAD" | "OPTIONS" => false,
-        "POST" if ends(&segments, "-/v1/login") || ends(&segments, "api/v1/api_key") => return false,
+        "POST" if signs_in(&segments) => return false,
         "POST" => ![
             "-/npm/v1/security/advisories/bulk",
             "-/npm/v1/security/audits",
             "-/npm/v1/security/audits/quick",
-            "pypi",
             "git-upload-pack",
         ]
         .iter()
@@ -164,6 +163,12 @@ pub fn grant(scopes: &[String], method: &str, path: &str) -> bool {
         let (action, resource) = scope.split_once(':').unwrap();
         (action == "write" || !needs_write) && covers(resource, &meant)
     })
+}
+
+/// Whether a path ends as those do that clients sign in at, or so and with a slash.
+fn signs_in(segments: &[&str]) -> bool {
+    let named = segments.strip_suffix(&[""]).unwrap_or(segments);
+    ends(named, "-/v1/login") || ends(named, "api/v1/api_key")
 }
 
 /// Whether the last segments are these.

@@ -114,13 +114,14 @@ const SEGMENTS: [&str; 41] = [
     "x%2F%2Fx",
 ];
 
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 13] = [
     "/",
     "/npm/@acme/x",
     "/npm/@acme%2fx",
     "/npm/x",
     "/npm/-/npm/v1/security/audits/quick",
     "/npm/-/v1/login",
+    "/npm/-/v1/login/",
     "/pypi",
     "/pypi/simple/flask/",
     "/pypi/simple/flask",

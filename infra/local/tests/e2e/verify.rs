@@ -244,6 +244,10 @@ async fn the_clients_address_is_what_the_proxy_told_and_nothing_before_it() {
         (&local, &[], 200),
         (&local, &["203.0.113.1"], 403),
         (&local, &["127.0.0.1, 203.0.113.1"], 403),
+        // The client's is no text, and the gateway makes one line of it and of what the proxy appends.
+        (&local, &["\u{e9}"], 403),
+        (&local, &["\u{e9}", "203.0.113.1"], 403),
+        (&bound, &["\u{e9}", "198.51.100.7"], 403),
     ] {
         let mut headers = vec![("authorization", token.as_str())];
         headers.extend(told.iter().map(|told| ("x-forwarded-for", *told)));

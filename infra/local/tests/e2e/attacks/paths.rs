@@ -137,11 +137,53 @@ async fn a_write_is_not_made_a_read_by_what_stands_behind_its_path() {
     assert_eq!(status(&ask(port, "POST", b"/npm/-/npm/v1/security/audits", &token).await), "200", "a read by POST");
     let before = registry.count();
     // A registry that decodes before it takes the query away would publish `x`.
-    for behind in ["?/pypi", "#/pypi", "%3f/pypi", "%3F/-/npm/v1/security/audits", "%23/pypi"] {
-        let answer = ask(port, "POST", format!("/npm/x{behind}").as_bytes(), &token).await;
+    for behind in ["?", "#", "%3f", "%3F", "%23"] {
+        let target = format!("/npm/x{behind}/-/npm/v1/security/audits");
+        let answer = ask(port, "POST", target.as_bytes(), &token).await;
         assert_eq!(status(&answer), "403", "{behind}");
     }
+    // Where Gitea and GitLab take uploads, as PyPI took searches.
+    for target in ["/pypi", "/api/packages/acme/pypi", "/api/v4/projects/1/packages/pypi"] {
+        assert_eq!(status(&ask(port, "POST", target.as_bytes(), &token).await), "403", "{target}");
+    }
     assert_eq!(registry.count(), before, "none reaches the registry");
+}
+
+#[tokio::test]
+async fn what_a_gateway_leaves_of_a_fragment_is_no_path() {
+    // The one-machine gateway takes it away.
+    let stack = Harness::start_with(&[("AUTHORIZER_RESPONSE", "simple")]).await;
+    let token = stack.token("alice", json!({"name": "t", "scopes": ["read:*"]})).await.text;
+    for (path, passes) in [("/x", true), ("/x#", false), ("/x#/-/npm/v1/security/audits", false), ("/#", false)] {
+        let event = json!({
+            "version": "2.0", "type": "REQUEST", "headers": {"authorization": token},
+            "routeArn": "arn:aws:execute-api:us-east-1:123456789012:abcdef/$default/GET/x",
+            "requestContext": {"http": {"method": "GET", "path": path, "sourceIp": "192.0.2.1"}},
+        });
+        assert_eq!(stack.authorize(event).await.unwrap()["isAuthorized"], passes, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn no_spelling_of_a_path_hides_a_sign_in_or_a_mount() {
+    let (registry, stack, _) = front().await;
+    let port = stack.stack.ports().registry;
+    let token = stack.token("alice", json!({"name": "t", "scopes": ["write:npm/*", "write:v2/team/*"]})).await.text;
+    for target in [
+        "/npm/-/v1/login",
+        "/npm/-/v1/login/",
+        "/npm/-/v1/logi%6e",
+        "/npm/%2d/v1/login",
+        "/npm/-/v1/%6Cogin/",
+        "/v2/team/app/%62lobs/uploads/?mount=sha256:0f&from=secret/x",
+        "/v2/team/app/blobs%2Fuploads/?mount=sha256:0f&from=secret/x",
+        "/v2/team/app/blobs/%75ploads?mount=sha256:0f&from=secret/x",
+    ] {
+        assert_eq!(status(&ask(port, "POST", target.as_bytes(), &token).await), "403", "{target}");
+    }
+    assert_eq!(registry.count(), 0, "none reaches the registry");
+    let own = b"/v2/team/app/%62lobs/uploads/?mount=sha256:0f&from=team/base";
+    assert_eq!(status(&ask(port, "POST", own, &token).await), "200");
 }
 
 #[tokio::test]
