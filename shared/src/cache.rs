@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The most records kept: some 1 KB each, so that they stay small beside the 128 MB of the smallest function.
-const MOST: usize = 10_000;
+/// The most bytes kept, so that they stay small beside the 128 MB of the smallest function: some 12,000 usual records, or
+/// 400 of the largest.
+const MOST: usize = 24 << 20;
 
 /// Records by token id, each with the moment it was read. Only what exists is kept: a new token works at once.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Cache {
 #[derive(Debug, Default)]
 struct Kept {
     records: HashMap<TokenId, (Timestamp, Arc<Record>)>,
+    /// What the records take.
+    bytes: usize,
     /// The latest moment that was seen.
     latest: Option<Timestamp>,
 }
@@ -45,14 +48,17 @@ impl Cache {
             return;
         }
         let mut kept = self.kept(now);
-        let records = &mut kept.records;
-        if records.len() >= MOST {
-            records.retain(|_, (read_at, _)| self.is_fresh(*read_at, now));
+        if kept.bytes >= MOST {
+            kept.records.retain(|_, (read_at, _)| self.is_fresh(*read_at, now));
+            kept.bytes = kept.records.values().map(|(_, record)| size(record)).sum();
         }
-        if records.len() >= MOST {
-            records.clear();
+        if kept.bytes >= MOST {
+            kept.clear();
         }
-        records.insert(record.id, (now, record));
+        kept.bytes += size(&record);
+        if let Some((_, before)) = kept.records.insert(record.id, (now, record)) {
+            kept.bytes -= size(&before);
+        }
     }
 
     /// What is kept. A clock that was set back cannot tell how old that is, so all of it goes. (An instance on Lambda
@@ -60,7 +66,7 @@ impl Cache {
     fn kept(&self, now: Timestamp) -> MutexGuard<'_, Kept> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.latest > Some(now) {
-            kept.records.clear();
+            kept.clear();
         }
         kept.latest = Some(now);
         kept
@@ -70,6 +76,19 @@ impl Cache {
         let age = i128::from(now.as_millis()) - i128::from(read_at.as_millis());
         (0..i128::from(self.seconds) * 1000).contains(&age)
     }
+}
+
+impl Kept {
+    fn clear(&mut self) {
+        self.records.clear();
+        self.bytes = 0;
+    }
+}
+
+/// What a record takes in memory, or a little more: a scope is kept as its text, and as up to four pieces of patterns.
+fn size(record: &Record) -> usize {
+    let scopes = record.scopes.iter().map(|scope| 200 + 5 * scope.to_string().len());
+    1000 + record.name.len() + record.subject.len() + scopes.sum::<usize>()
 }
 
 #[cfg(test)]
@@ -110,6 +129,21 @@ mod tests {
         let last = Timestamp::from_millis(at(59).as_secs() * 1000 + 999);
         assert!(cache.get(id, last).is_some());
         assert!(cache.get(id, at(60)).is_none());
+    }
+
+    #[test]
+    fn what_is_kept_stays_small_however_large_the_records_are() {
+        let cache = Cache::new(60);
+        let scopes: Vec<_> = (0..50).map(|i| format!("read:{i:0>195}").parse().unwrap()).collect();
+        let large = Record { scopes: Scopes::new(scopes).unwrap(), ..Arc::unwrap_or_clone(record()) };
+        for i in 0..1000 {
+            let id = TokenId::new(OwnerKey::of("https://issuer.example", "alice"), at(0), i);
+            cache.put(Arc::new(Record { id, ..large.clone() }), at(0));
+            assert!(cache.get(id, at(1)).is_some(), "the latest is kept");
+            let kept = cache.kept(at(1));
+            assert_eq!(kept.bytes, kept.records.values().map(|(_, record)| size(record)).sum::<usize>());
+            assert!(kept.bytes <= MOST + size(&large));
+        }
     }
 
     #[test]

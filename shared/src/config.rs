@@ -3,7 +3,7 @@
 //! Every setting is defined here once, with its name, its default and what is allowed. A function's configuration
 //! takes those it uses from one [`Reader`], which gathers every wrong one before it fails.
 
-use crate::lifetime::Lifetime;
+use crate::lifetime::{Lifetime, MOST_DAYS};
 use crate::scope::{ReadByPost, Resource};
 use crate::token::{Prefix, TokenHash};
 use crate::usage::{Clients, Instructions, InvalidRegistryUrl, RegistryUrl};
@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
     /// `MAX_TOKEN_DAYS` (365) and `ALLOW_NO_EXPIRY` (false).
     pub fn lifetime(&mut self) -> Lifetime {
         Lifetime {
-            max_days: self.number("MAX_TOKEN_DAYS", 365, 1..=36_500),
+            max_days: self.number("MAX_TOKEN_DAYS", 365, 1..=MOST_DAYS),
             allow_no_expiry: self.choice("ALLOW_NO_EXPIRY", &[("false", false), ("true", true)]),
         }
     }

@@ -50,11 +50,12 @@ pub async fn own_record(
     lifetime: &Lifetime,
     now: Timestamp,
 ) -> Result<Record, Problem> {
+    let own = id.owner() == caller.owner.key;
     let may = |record: &Record| {
-        record.subject == caller.owner.subject || (caller.is_administrator && is_service(&record.subject))
+        (own && record.subject == caller.owner.subject) || (caller.is_administrator && is_service(&record.subject))
     };
     // Another's is answered like none, and without a look at the table.
-    let record = match caller.is_administrator || id.owner() == caller.owner.key {
+    let record = match caller.is_administrator || own {
         true => store.get(id).await.map_err(unavailable)?.filter(may),
         false => None,
     };

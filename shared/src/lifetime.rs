@@ -2,6 +2,9 @@
 
 use crate::clock::Timestamp;
 
+/// The most that `MAX_TOKEN_DAYS` can be: 100 years.
+pub const MOST_DAYS: u32 = 36_500;
+
 /// The deployment's bounds (`DEFAULT_TOKEN_DAYS` is the generator's own).
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetime {
@@ -12,6 +15,9 @@ pub struct Lifetime {
 }
 
 impl Lifetime {
+    /// The widest bounds that a deployment can have.
+    pub const WIDEST: Self = Self { max_days: MOST_DAYS, allow_no_expiry: true };
+
     /// The last moment at which a token made then may be valid: the end of the UTC day that is `max_days` ahead, so
     /// that the date that far ahead can be chosen at any hour.
     pub fn latest(&self, created_at: Timestamp) -> Timestamp {

@@ -382,7 +382,6 @@ impl Store {
             [("expires_at", change.expires_at), ("purge_at", change.purge_at)],
         );
         let update = if_unchanged(update, record)
-            .expression_attribute_names("#name", "name")
             .expression_attribute_values(":name", AttributeValue::S(change.name.clone()))
             .expression_attribute_values(":scopes", texts(change.scopes.iter()))
             .expression_attribute_values(":event", AttributeValue::S("changed".into()))
@@ -504,7 +503,7 @@ fn expression(set: &str, remove: &[&str]) -> String {
 
 /// On condition that nothing of the record that counts has changed since it was read, and that it was not revoked.
 fn if_unchanged(update: UpdateItemFluentBuilder, record: &Record) -> UpdateItemFluentBuilder {
-    let condition = "#hash = :was_hash AND scopes = :was_scopes AND subject = :subject \
+    let condition = "#hash = :was_hash AND #name = :was_name AND scopes = :was_scopes AND subject = :subject \
                      AND attribute_not_exists(revoked_at)";
     let update = match record.times.expires_at {
         None => update.condition_expression(format!("{condition} AND attribute_not_exists(expires_at)")),
@@ -514,7 +513,9 @@ fn if_unchanged(update: UpdateItemFluentBuilder, record: &Record) -> UpdateItemF
     };
     update
         .expression_attribute_names("#hash", "hash")
+        .expression_attribute_names("#name", "name")
         .expression_attribute_values(":was_hash", binary(&record.hash))
+        .expression_attribute_values(":was_name", AttributeValue::S(record.name.clone()))
         .expression_attribute_values(":was_scopes", texts(record.scopes.iter()))
         .expression_attribute_values(":subject", AttributeValue::S(record.subject.clone()))
 }

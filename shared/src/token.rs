@@ -10,6 +10,7 @@
 use crate::base62;
 use crate::clock::Timestamp;
 use crate::id::{OwnerKey, TokenId};
+use crate::path;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use sha2::{Digest, Sha256};
@@ -221,6 +222,11 @@ impl fmt::Debug for TokenHash {
 /// Whether a text holds something shaped like a token, whole or mistyped, of any deployment: such a text is neither
 /// stored nor repeated.
 pub fn is_in(text: &str) -> bool {
+    // As it stands, and as a piece of a URI whose underlines are encoded.
+    holds_one(text) || holds_one(&path::decoded(text))
+}
+
+fn holds_one(text: &str) -> bool {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| {
         // The secret is what must not be kept: an id, an underline and most of a secret are enough to stop at.
         word.len() >= ID + SECRET && word.contains('_')
@@ -281,6 +287,7 @@ mod tests {
         let token = mint("lk", "alice", 1_800_000_000_000);
         assert!(is_in(token.expose()));
         assert!(is_in(&format!("my \"{}\"", token.expose())));
+        assert!(is_in(&token.expose().replace('_', "%5F")));
         assert!(is_in(&token.expose()[..93]));
         assert!(!is_in(token.id().as_str()));
         assert!(!is_in("ci for the build machine in the cellar, second shelf from the left, behind the old printer"));

@@ -2,6 +2,7 @@
 
 use crate::report::Leak;
 use latchkey::clock::Timestamp;
+use latchkey::credential;
 use latchkey::record::{self, RevokedBy};
 use latchkey::store::{Presented, Revocation, Store, StoreError};
 use latchkey::token::{Prefix, Token};
@@ -32,7 +33,7 @@ impl Burner {
 
     /// The token that this text is, if it can be one of ours. What cannot is never looked for in the table.
     pub fn token(&self, text: &str) -> Option<Token> {
-        text.trim().parse::<Token>().ok().filter(|token| token.has_prefix(&self.prefix))
+        credential::ours(text, &self.prefix)
     }
 
     /// Ends one token.

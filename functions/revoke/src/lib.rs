@@ -24,7 +24,6 @@ const ENOUGH: Duration = Duration::from_millis(2300);
 /// The function: its settings and its store. DynamoDB actions: `UpdateItem`, and `Query` for all of somebody's.
 pub struct Function {
     store: Store,
-    lifetime: Lifetime,
     retention_days: u32,
     admin_group: Option<String>,
 }
@@ -42,10 +41,9 @@ impl Function {
     pub fn new(environment: &Environment, client: aws_sdk_dynamodb::Client) -> Result<Self, ConfigError> {
         let mut read = Reader::new(environment);
         let table = read.table_name();
-        let lifetime = read.lifetime();
         let retention_days = read.retention_days();
         let admin_group = read.admin_group();
-        read.finish(Self { store: Store::new(client, table), lifetime, retention_days, admin_group })
+        read.finish(Self { store: Store::new(client, table), retention_days, admin_group })
     }
 
     /// Answers one request.
@@ -92,8 +90,9 @@ impl Function {
         let mut revoked = 0;
         let mut after = None;
         loop {
-            let active = |record: &record::Record| record.times.status(now, &self.lifetime) == Status::Active;
-            let page = self.store.list(owner, after, MOST - revoked, active).await.map_err(http::unavailable)?;
+            // Also those that only the deployment's present bounds have ended: they would be good again under wider ones.
+            let open = |record: &record::Record| record.times.status(now, &Lifetime::WIDEST) == Status::Active;
+            let page = self.store.list(owner, after, MOST - revoked, open).await.map_err(http::unavailable)?;
             for record in &page.records {
                 if begin.elapsed() > ENOUGH {
                     return Ok(Ended { revoked, complete: false });

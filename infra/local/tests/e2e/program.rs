@@ -29,7 +29,11 @@ pub fn command_at(folder: &Path, identity_port: u16) -> Command {
 
 impl Program {
     fn start(folder: &Path) -> Self {
-        let mut process = command(folder).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self::start_by(command(folder))
+    }
+
+    fn start_by(mut command: Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap());
         let mut banner = String::new();
         while !banner.contains("Ctrl-C") {
@@ -110,6 +114,19 @@ fn tokens_outlive_a_restart() {
     let made = String::from_utf8(made).unwrap();
     let used = shell(&format!("TOKEN='{}'\n{uses}", made.trim()));
     assert!(String::from_utf8(used.stdout).unwrap().contains("\"path\":\"/hello\""));
+}
+
+#[test]
+fn any_setting_can_be_given_alone_as_a_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let readme = include_str!("../../../../README.md");
+    let example = readme.split(" cargo run`").next().unwrap().rsplit('`').next().unwrap();
+    for setting in [example, "DEFAULT_TOKEN_DAYS=365", "CACHE_SECONDS=30", "ALLOW_NO_EXPIRY=true"] {
+        let (name, value) = setting.split_once('=').unwrap();
+        let mut command = command(folder.path());
+        command.env(name, value);
+        assert_eq!(Program::start_by(command).stop("-INT"), Some(0), "{setting}");
+    }
 }
 
 #[test]

@@ -14,9 +14,12 @@ use std::time::Duration;
 const NOT_RUN: [(&str, &str); 9] = [
     ("sam build --template infra/template.yaml", "an arm64 toolchain; CI runs it for x86_64"),
     ("cargo lambda build --release --arm64", "an arm64 toolchain; CI runs it for x86_64"),
-    ("sam deploy --guided --capabilities CAPABILITY_IAM", "an AWS account; the one-machine stack stands in"),
     (
-        "sam deploy --guided --config-env registry --template infra/registry.yaml",
+        "sam deploy --guided --stack-name latchkey --capabilities CAPABILITY_IAM",
+        "an AWS account; the one-machine stack stands in",
+    ),
+    (
+        "sam deploy --guided --stack-name latchkey-registry --config-env registry --template infra/registry.yaml",
         "an AWS account; the one-machine stack stands in",
     ),
     ("sam deploy", "an AWS account"),
