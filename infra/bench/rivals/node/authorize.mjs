@@ -22,7 +22,7 @@ const NOT_PLAIN = [
   "%2f.", "%2F.", "%2f%", "%2F%",
   "%c0", "%C0", "%c1", "%C1", "%e0%8", "%E0%8", "%f0%8", "%F0%8", "%u", "%U", "%3f", "%3F", "%23", "#",
 ];
-const OPENING_SESSIONS = ["/-/v1/login", "/api/v1/api_key"];
+const OPENING_SESSIONS = ["/-/v1/login", "/-/v1/login/", "/api/v1/api_key", "/api/v1/api_key/"];
 
 export async function handler(event) {
   const token = find(event);

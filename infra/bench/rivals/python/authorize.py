@@ -33,7 +33,7 @@ NOT_PLAIN = [
     "%2f.", "%2F.", "%2f%", "%2F%",
     "%c0", "%C0", "%c1", "%C1", "%e0%8", "%E0%8", "%f0%8", "%F0%8", "%u", "%U", "%3f", "%3F", "%23", "#",
 ]
-OPENING_SESSIONS = ["/-/v1/login", "/api/v1/api_key"]
+OPENING_SESSIONS = ["/-/v1/login", "/-/v1/login/", "/api/v1/api_key", "/api/v1/api_key/"]
 
 
 def handler(event, _context):
