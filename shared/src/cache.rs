@@ -85,9 +85,10 @@ impl Kept {
     }
 }
 
-/// What a record takes in memory, or a little more: a scope is kept as its text, and as up to four pieces of patterns.
+/// What a record takes in memory, or a little more: a scope is kept as its resource, and as up to four pieces of
+/// patterns.
 fn size(record: &Record) -> usize {
-    let scopes = record.scopes.iter().map(|scope| 200 + 5 * scope.to_string().len());
+    let scopes = record.scopes.iter().map(|scope| 200 + 5 * scope.resource.as_str().len());
     1000 + record.name.len() + record.subject.len() + scopes.sum::<usize>()
 }
 

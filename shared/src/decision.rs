@@ -318,11 +318,13 @@ impl Decider {
         let console = self.console_url.as_deref();
         let (method, path) = (&asked.method, &asked.path);
         if record.scopes.allow(method, path, &self.read_by_post) {
-            if opens_session(method, &path::decoded(path)) {
+            // As an upstream reads it that decodes it first: no spelling hides a sign-in or a mount.
+            let path = &path::decoded(path);
+            if opens_session(method, path) {
                 return Some(Denial::of_this_request(message::opens_session(record, console)));
             }
             let unreadable = |path: &String| !record.scopes.allow("GET", path, &self.read_by_post);
-            let blob = mount::sources(asked).find(unreadable)?;
+            let blob = mount::sources(method, path, &asked.query).find(unreadable)?;
             let message = message::too_narrow(record, Action::Read, &blob, console);
             return Some(Denial::of_this_request(message));
         }

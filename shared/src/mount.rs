@@ -1,23 +1,19 @@
 //! Container pushes that read: `POST /v2/NAME/blobs/uploads/?mount=DIGEST&from=OTHER` copies a blob out of another
 //! repository. Source: OCI Distribution Specification 1.1, "Mounting a blob from another repository".
 
-use crate::decision::Asked;
-use crate::path;
-
 /// The paths of the blobs that a request would copy, one for each `from`: whichever of several the registry goes by,
-/// the token must be allowed to read it.
+/// the token must be allowed to read it. The request's path is given decoded, as such a registry reads it.
 ///
 /// A gateway that goes by a cached policy does not ask, and an event of type `TOKEN` has no query: there a push is
 /// judged by its own path alone.
-pub fn sources(asked: &Asked) -> impl Iterator<Item = String> {
-    let path = path::decoded(&asked.path);
-    let api = (asked.method == "POST").then(|| uploads(&path).map(str::to_owned)).flatten();
-    let values = |name| asked.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str());
+pub fn sources(method: &str, path: &str, query: &[(String, String)]) -> impl Iterator<Item = String> {
+    let api = if method == "POST" { uploads(path) } else { None };
+    let values = |name| query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str());
     let digest = values("mount").next().unwrap_or_default();
     api.into_iter().flat_map(move |api| values("from").map(move |from| format!("{api}/{from}/blobs/{digest}")))
 }
 
-/// The address of the registry's API, if a path is that of uploads, to a registry that decodes it.
+/// The address of the registry's API, if a path is that of uploads.
 fn uploads(path: &str) -> Option<&str> {
     let (before, _) = path.rsplit_once("/blobs/uploads")?;
     let (api, _) = before.split_at_checked(before.find("/v2/")? + "/v2".len())?;
@@ -27,12 +23,11 @@ fn uploads(path: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::Source;
+    use crate::path;
 
     fn sources_of(method: &str, path: &str, query: &[(&str, &str)]) -> Vec<String> {
-        let query = query.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        let asked = Asked { method: method.into(), path: path.into(), query, source: Source::Unknown, client: None };
-        sources(&asked).collect()
+        let query: Vec<_> = query.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        sources(method, &path::decoded(path), &query).collect()
     }
 
     #[test]

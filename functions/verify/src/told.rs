@@ -89,7 +89,8 @@ fn is_method(told: &str) -> bool {
     !told.is_empty() && told.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-')
 }
 
-/// Not `http://host/path`, not two URIs joined by a comma, and without a fragment, which ends it for some and not for others.
+/// Not `http://host/path`, not two URIs joined by a comma, and without a fragment, which ends it for some and not for
+/// others.
 fn is_uri(told: &str) -> bool {
     told.starts_with('/') && told.bytes().all(|b| b.is_ascii_graphic() && b != b'#') && !told.contains(",/")
 }
@@ -108,9 +109,10 @@ fn pairs(query: &str) -> Vec<(String, String)> {
 /// the proxy told, and before that what anybody may have. Where there is nothing before it, the request is the proxy's own.
 fn source(request: &Request) -> Source {
     let Some(seen) = http::source_address(request) else { return Source::Unknown };
-    let lines = request.headers().get_all("x-forwarded-for").iter();
+    let lines = request.headers().get_all("x-forwarded-for").iter().map(|line| line.to_str());
     // What is no text is nobody's address either.
-    let chain: Vec<_> = lines.flat_map(|line| line.to_str().unwrap_or("?,?").split(',')).map(str::trim).collect();
+    let Ok(lines) = lines.collect::<Result<Vec<_>, _>>() else { return Source::Unknown };
+    let chain: Vec<_> = lines.iter().flat_map(|line| line.split(',')).map(str::trim).collect();
     match chain.as_slice() {
         [] | [_] => Source::Address(seen),
         // If the last is another, nothing is where it should be.
