@@ -5,9 +5,9 @@
 
 use latchkey::token::{Prefix, Token};
 use latchkey_fuzz::sample::{ACTIVE, BOUND};
-use latchkey_fuzz::{assert_no_token_in, assert_no_token_within, environment, now, table, wait};
+use latchkey_fuzz::{assert_no_token_in, assert_no_token_within, environment, event, now, request, table, wait};
 use libfuzzer_sys::fuzz_target;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -24,7 +24,10 @@ fuzz_target!(|data: &[u8]| {
     // Whole tokens are more than a mutation finds.
     let body = body.replace("{1}", ACTIVE).replace("{4}", BOUND);
     let path = if who % 2 == 0 { "/tokens/burn" } else { "/leaks/gitlab/v1/revoke_tokens" };
-    let response = wait(BURN.handle(request(path, &body), now()));
+    let mut event = event("POST", path);
+    event["headers"]["authorization"] = GITLAB.0.into();
+    event["body"] = body.as_str().into();
+    let response = wait(BURN.handle(request(event).expect("an event of API Gateway"), now()));
     let text = std::str::from_utf8(response.body()).expect("UTF-8");
     assert_no_token_in(text);
     let written = table::written();
@@ -54,23 +57,3 @@ fuzz_target!(|data: &[u8]| {
         }
     }
 });
-
-fn request(path: &str, body: &str) -> lambda_http::Request {
-    let event = json!({
-        "version": "2.0",
-        "routeKey": format!("POST {path}"),
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": {"content-type": "application/json", "authorization": GITLAB.0},
-        "requestContext": {
-            "accountId": "123456789012",
-            "apiId": "abcdef1234",
-            "http": {"method": "POST", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"},
-            "stage": "$default",
-            "timeEpoch": 0,
-        },
-        "body": body,
-        "isBase64Encoded": false,
-    });
-    lambda_http::request::from_str(&event.to_string()).expect("an event of API Gateway")
-}

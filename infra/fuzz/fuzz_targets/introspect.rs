@@ -9,7 +9,7 @@ use latchkey::http::authorization;
 use latchkey::source::Block;
 use latchkey::token::Prefix;
 use latchkey_fuzz::sample::{ACTIVE, BLOCKS, BOUND, REVOKED};
-use latchkey_fuzz::{assert_no_token_in, assert_no_token_within, environment, now, table, wait};
+use latchkey_fuzz::{assert_no_token_in, assert_no_token_within, environment, event, now, request, table, wait};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -26,7 +26,10 @@ fuzz_target!(|text: &str| {
     let mut parts = text.splitn(3, '\n');
     let mut part = || parts.next().unwrap_or_default();
     let (caller, content_type, form) = (part(), part(), part());
-    let Ok(request) = lambda_http::request::from_str(&event(caller, content_type, form)) else { return };
+    let mut event = event("POST", "/introspect");
+    event["headers"] = json!({"authorization": caller, "content-type": content_type});
+    event["body"] = form.into();
+    let Some(request) = request(event) else { return };
     let caller = find(&authorization(request.headers()), &[], &Prefix::default());
     // From 192.0.2.1 the bound token is good as well.
     let admitted = matches!(&caller, Presented::Token(token) if [ACTIVE, BOUND].contains(&token.expose()));
@@ -71,23 +74,3 @@ fuzz_target!(|text: &str| {
         status => panic!("{status}: {body}"),
     }
 });
-
-fn event(caller: &str, content_type: &str, form: &str) -> String {
-    json!({
-        "version": "2.0",
-        "routeKey": "POST /introspect",
-        "rawPath": "/introspect",
-        "rawQueryString": "",
-        "headers": {"authorization": caller, "content-type": content_type},
-        "requestContext": {
-            "accountId": "123456789012",
-            "apiId": "abcdef1234",
-            "http": {"method": "POST", "path": "/introspect", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"},
-            "stage": "$default",
-            "timeEpoch": 0,
-        },
-        "body": form,
-        "isBase64Encoded": false,
-    })
-    .to_string()
-}

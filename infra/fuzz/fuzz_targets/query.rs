@@ -6,9 +6,9 @@
 use lambda_http::RequestExt;
 use latchkey::id::TokenId;
 use latchkey_fuzz::sample::{ACTIVE, token};
-use latchkey_fuzz::{assert_no_token_within, environment, now, table, wait};
+use latchkey_fuzz::{assert_no_token_within, environment, event, now, request, session, table, wait};
 use libfuzzer_sys::fuzz_target;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -29,7 +29,9 @@ fuzz_target!(|text: &str| {
         let (name, value) = line.split_once('=').unwrap_or((line, ""));
         parameters.entry(name.into()).or_default().push(value.into());
     }
-    let mut request = request().with_query_string_parameters(parameters);
+    let mut event = event("GET", "/tokens");
+    event["requestContext"]["authorizer"] = session("[]");
+    let mut request = request(event).expect("an event of API Gateway").with_query_string_parameters(parameters);
     if !id.is_empty() {
         request = request.with_path_parameters(HashMap::from([("id".to_owned(), id.to_owned())]));
     }
@@ -46,23 +48,3 @@ fuzz_target!(|text: &str| {
         assert!(tokens.iter().all(|token| token.get("hash").is_none() && token.get("retired").is_none()), "{text}");
     }
 });
-
-fn request() -> lambda_http::Request {
-    let event = json!({
-        "version": "2.0",
-        "routeKey": "GET /tokens",
-        "rawPath": "/tokens",
-        "rawQueryString": "",
-        "headers": {},
-        "requestContext": {
-            "accountId": "123456789012",
-            "apiId": "abcdef1234",
-            "authorizer": {"jwt": {"claims": {"iss": "https://issuer.example", "sub": "alice"}}},
-            "http": {"method": "GET", "path": "/tokens", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"},
-            "stage": "$default",
-            "timeEpoch": 0,
-        },
-        "isBase64Encoded": false,
-    });
-    lambda_http::request::from_str(&event.to_string()).expect("an event of API Gateway")
-}
