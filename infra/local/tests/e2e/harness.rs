@@ -419,6 +419,16 @@ pub async fn raw(port: u16, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// What comes back of a request for this target to the letter, as no client's library would send it.
+pub async fn raw_target(port: u16, method: &str, target: &[u8], token: &str) -> String {
+    let mut request = format!("{method} ").into_bytes();
+    request.extend_from_slice(target);
+    request.extend_from_slice(
+        format!(" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n").as_bytes(),
+    );
+    raw(port, &request).await
+}
+
 /// The status of an answer that [`raw`] read.
 pub fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or("nothing")

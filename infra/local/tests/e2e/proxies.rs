@@ -1,6 +1,6 @@
 //! The README's nginx and Caddy, before a registry that only they can reach.
 
-use crate::harness::{Harness, Process, Reply, free_port, lacks, send, send_from};
+use crate::harness::{Harness, Process, Reply, free_port, lacks, raw_target, send, send_from, status};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
@@ -278,19 +278,9 @@ async fn a_path_is_judged_as_the_registry_gets_it() {
         assert_eq!(proxy.ask("GET", &in_query, &[]).await.status, 403);
         // A request line with the whole address: proxies hand on the path.
         let whole = format!("http://127.0.0.1:{}/npm/secret", proxy.port);
-        assert_eq!(raw(proxy.port, &whole, &authorization).await, 403);
-        assert_eq!(raw(proxy.port, &whole.replace("/npm/secret", "/pypi/x"), &authorization).await, 200);
+        for (target, expected) in [(whole.replace("/npm/secret", "/pypi/x"), "200"), (whole, "403")] {
+            let answer = raw_target(proxy.port, "GET", target.as_bytes(), &token.text).await;
+            assert_eq!(status(&answer), expected, "{}: {target}", proxy.name);
+        }
     }
-}
-
-/// The status of a request whose target goes out as it is.
-async fn raw(port: u16, target: &str, authorization: &str) -> u16 {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let head =
-        format!("GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\nConnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
 }

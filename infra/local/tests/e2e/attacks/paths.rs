@@ -1,19 +1,9 @@
 //! Paths that mean one thing to a gateway and could mean another to whoever is behind it.
 
 use crate::gateway::{Registry, front};
-use crate::harness::{Harness, raw, status};
+use crate::harness::{Harness, raw_target, status};
 use http::Method;
 use serde_json::json;
-
-/// A request for this target to the letter, as no client's library would send it.
-async fn ask(port: u16, method: &str, target: &[u8], credential: &str) -> String {
-    let mut request = format!("{method} ").into_bytes();
-    request.extend_from_slice(target);
-    request.extend_from_slice(
-        format!(" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {credential}\r\n\r\n").as_bytes(),
-    );
-    raw(port, &request).await
-}
 
 /// Ways to go from `/npm/@acme` to somewhere else.
 const TRAVERSALS: [&str; 46] = [
@@ -79,11 +69,11 @@ async fn no_way_of_writing_another_path_leads_out_of_what_a_token_grants() {
         json!(["read:npm/*", "write:pypi/*"]),
     ] {
         let token = stack.token("alice", json!({"name": "t", "scopes": scopes})).await.text;
-        assert_eq!(status(&ask(port, "GET", b"/npm/@acme/x", &token).await), "200", "{scopes}");
+        assert_eq!(status(&raw_target(port, "GET", b"/npm/@acme/x", &token).await), "200", "{scopes}");
         let before = registry.count();
         for target in TRAVERSALS {
             for method in ["GET", "PUT", "POST"] {
-                let answer = ask(port, method, target.as_bytes(), &token).await;
+                let answer = raw_target(port, method, target.as_bytes(), &token).await;
                 assert_eq!(status(&answer), "403", "{method} {target} with {scopes}");
             }
         }
@@ -98,13 +88,13 @@ async fn targets_that_are_no_paths_are_refused_or_mean_what_was_judged() {
     let token = stack.token("alice", json!({"name": "t", "scopes": ["read:npm/*"]})).await.text;
     // An address of another host is a path here like any other, and goes to the one registry that there is.
     for target in ["http://evil.example/npm/x", "https://evil.example:1/npm/x", "http://user@evil.example/npm/x"] {
-        assert_eq!(status(&ask(port, "GET", target.as_bytes(), &token).await), "200", "{target}");
+        assert_eq!(status(&raw_target(port, "GET", target.as_bytes(), &token).await), "200", "{target}");
         assert_eq!(registry.last().1, "/base/npm/x", "{target}");
         assert_eq!(registry.last().2["host"], format!("127.0.0.1:{}", registry.port), "{target}");
     }
     // What stands behind `#` is judged by nobody and reaches nobody.
     for target in ["/npm/x#/../../pypi", "/npm/x#?y", "/npm/x#"] {
-        assert_eq!(status(&ask(port, "GET", target.as_bytes(), &token).await), "200", "{target}");
+        assert_eq!(status(&raw_target(port, "GET", target.as_bytes(), &token).await), "200", "{target}");
         assert_eq!(registry.last().1, "/base/npm/x", "{target}");
     }
     let before = registry.count();
@@ -119,11 +109,11 @@ async fn targets_that_are_no_paths_are_refused_or_mean_what_was_judged() {
         "/npm/x y",
         "/npm/\u{1}x",
     ] {
-        let answer = ask(port, "GET", target.as_bytes(), &token).await;
+        let answer = raw_target(port, "GET", target.as_bytes(), &token).await;
         assert!(["400", "403"].contains(&status(&answer)), "{target:?}: {answer}");
     }
     for target in [&b"/npm/\xc0\xae\xc0\xae/x"[..], b"/npm/x\0", b"/npm/x\x7f", b"/npm/\xff"] {
-        let answer = ask(port, "GET", target, &token).await;
+        let answer = raw_target(port, "GET", target, &token).await;
         assert!(["400", "403"].contains(&status(&answer)), "{target:?}: {answer}");
     }
     assert_eq!(registry.count(), before, "none reaches the registry");
@@ -134,17 +124,21 @@ async fn a_write_is_not_made_a_read_by_what_stands_behind_its_path() {
     let (registry, stack, _) = front().await;
     let port = stack.stack.ports().registry;
     let token = stack.token("alice", json!({"name": "t", "scopes": ["read:*"]})).await.text;
-    assert_eq!(status(&ask(port, "POST", b"/npm/-/npm/v1/security/audits", &token).await), "200", "a read by POST");
+    assert_eq!(
+        status(&raw_target(port, "POST", b"/npm/-/npm/v1/security/audits", &token).await),
+        "200",
+        "a read by POST"
+    );
     let before = registry.count();
     // A registry that decodes before it takes the query away would publish `x`.
     for behind in ["?", "#", "%3f", "%3F", "%23"] {
         let target = format!("/npm/x{behind}/-/npm/v1/security/audits");
-        let answer = ask(port, "POST", target.as_bytes(), &token).await;
+        let answer = raw_target(port, "POST", target.as_bytes(), &token).await;
         assert_eq!(status(&answer), "403", "{behind}");
     }
     // Where Gitea and GitLab take uploads, as PyPI took searches.
     for target in ["/pypi", "/api/packages/acme/pypi", "/api/v4/projects/1/packages/pypi"] {
-        assert_eq!(status(&ask(port, "POST", target.as_bytes(), &token).await), "403", "{target}");
+        assert_eq!(status(&raw_target(port, "POST", target.as_bytes(), &token).await), "403", "{target}");
     }
     assert_eq!(registry.count(), before, "none reaches the registry");
 }
@@ -179,11 +173,11 @@ async fn no_spelling_of_a_path_hides_a_sign_in_or_a_mount() {
         "/v2/team/app/blobs%2Fuploads/?mount=sha256:0f&from=secret/x",
         "/v2/team/app/blobs/%75ploads?mount=sha256:0f&from=secret/x",
     ] {
-        assert_eq!(status(&ask(port, "POST", target.as_bytes(), &token).await), "403", "{target}");
+        assert_eq!(status(&raw_target(port, "POST", target.as_bytes(), &token).await), "403", "{target}");
     }
     assert_eq!(registry.count(), 0, "none reaches the registry");
     let own = b"/v2/team/app/%62lobs/uploads/?mount=sha256:0f&from=team/base";
-    assert_eq!(status(&ask(port, "POST", own, &token).await), "200");
+    assert_eq!(status(&raw_target(port, "POST", own, &token).await), "200");
 }
 
 #[tokio::test]
@@ -212,7 +206,7 @@ async fn no_way_of_writing_another_path_finds_a_route_of_the_management_api() {
         "*",
     ] {
         for method in ["GET", "POST", "DELETE", "PATCH"] {
-            let answer = ask(port, method, target.as_bytes(), &alice).await;
+            let answer = raw_target(port, method, target.as_bytes(), &alice).await;
             assert!(["400", "404"].contains(&status(&answer)), "{method} {target}: {answer}");
         }
     }
@@ -242,22 +236,22 @@ async fn no_way_of_writing_another_path_finds_a_route_of_the_management_api() {
             continue;
         }
         for (method, behind) in [("GET", ""), ("DELETE", ""), ("PATCH", ""), ("POST", "/rotate")] {
-            let answer = ask(port, method, format!("/tokens/{odd}{behind}").as_bytes(), &alice).await;
+            let answer = raw_target(port, method, format!("/tokens/{odd}{behind}").as_bytes(), &alice).await;
             assert!(["400", "404"].contains(&status(&answer)), "{method} {odd}{behind}: {answer}");
         }
     }
     assert_eq!(stack.items().await, before, "nothing has changed");
     // The host of an address is not looked at, its path is.
-    assert_eq!(status(&ask(port, "GET", b"http://evil.example/tokens", &alice).await), "200");
-    assert_eq!(status(&ask(port, "GET", b"http://evil.example/tokens", "x").await), "401");
-    assert_eq!(status(&ask(port, "GET", b"/tokens#/../console", "x").await), "401");
+    assert_eq!(status(&raw_target(port, "GET", b"http://evil.example/tokens", &alice).await), "200");
+    assert_eq!(status(&raw_target(port, "GET", b"http://evil.example/tokens", "x").await), "401");
+    assert_eq!(status(&raw_target(port, "GET", b"/tokens#/../console", "x").await), "401");
 }
 
 #[tokio::test]
 async fn the_console_hands_out_its_own_files_and_no_others() {
     let stack = Harness::start().await;
     let port = stack.stack.ports().api;
-    assert_eq!(status(&ask(port, "GET", b"/console/style.css", "").await), "200");
+    assert_eq!(status(&raw_target(port, "GET", b"/console/style.css", "").await), "200");
     for file in [
         "..",
         "../Cargo.toml",
@@ -269,7 +263,7 @@ async fn the_console_hands_out_its_own_files_and_no_others() {
         "%2fetc%2fpasswd",
         ".",
     ] {
-        let answer = ask(port, "GET", format!("/console/{file}").as_bytes(), "").await;
+        let answer = raw_target(port, "GET", format!("/console/{file}").as_bytes(), "").await;
         // A dot segment alone leads to the page, which is everybody's.
         let page =
             status(&answer) == "200" && answer.contains("frame-ancestors 'none'") && answer.contains("<!doctype html>");
